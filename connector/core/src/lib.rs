@@ -1,0 +1,1 @@
+//! What is right: the law, the call, the orders; no I/O.

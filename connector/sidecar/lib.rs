@@ -1,0 +1,1 @@
+//! What is done: the sources of the `temoin` program.

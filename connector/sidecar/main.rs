@@ -1,0 +1,2 @@
+//! The `temoin` program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The Asterisk driver: ARI for the hook, AMI for the talk.

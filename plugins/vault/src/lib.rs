@@ -1,0 +1,1 @@
+//! Encrypted recordings in an object store.

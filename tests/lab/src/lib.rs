@@ -1,0 +1,1 @@
+//! A real Asterisk for the tests and the demo, fetched and started without root.

@@ -1,0 +1,1 @@
+//! A SIP and RTP test phone: tones out, audio in and measured.
