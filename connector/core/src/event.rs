@@ -1,0 +1,179 @@
+//! All that a PBX, a disk or a clock can tell a call. Closed: whoever adds a variant meets every `match`.
+//!
+//! Foreign shapes end before this file: a plugin's `translate` and `topology` turn its PBX's words into these.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::command::{DriverError, Reply};
+use crate::id::{CallId, LegId, OrderNo, SegmentId};
+use crate::ports::{Drawn, StoreError};
+
+/// A customer's leg that has reached the hook in the dialplan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrival {
+    /// The customer's channel; it names the call.
+    pub call: CallId,
+    /// The PBX's name of that channel, for logs of the plugin alone.
+    pub leg: LegId,
+    /// The line, as the dialplan names it.
+    pub line: String,
+    /// Which way the call goes.
+    pub direction: Direction,
+    /// The queue, where the dialplan said one.
+    pub queue: Option<String>,
+    /// The channel's language, as `fr` or `fr-BE`.
+    pub language: Option<String>,
+    /// The customer's number as the PBX has it; hostile until proven otherwise, personal always.
+    pub number: Option<String>,
+    /// When the leg reached the hook.
+    pub at: Timestamp,
+}
+
+/// Which way a call goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// The customer called.
+    Inbound,
+    /// An agent called the customer.
+    Outbound,
+    /// Agents among themselves.
+    Internal,
+}
+
+/// One member of the bridge beside the customer, seen through whatever channels lie between.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Party {
+    /// The channel of the real device.
+    pub leg: LegId,
+    /// The endpoint that the PBX authenticated (`2001`), never a caller id.
+    pub extension: Option<String>,
+    /// The agent, where the channel itself says so (hot desking).
+    pub agent: Option<String>,
+    /// Set when this leg is the customer of another call.
+    pub customer_of: Option<CallId>,
+    /// Whether he talks or only listens in.
+    pub role: Role,
+    /// On hold, or away on a consultation: in the bridge, but not to be counted on.
+    pub held: bool,
+}
+
+/// How a party takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// A member of the bridge.
+    Member,
+    /// Somebody who spies on a leg of the call; he counts as a party.
+    Listener,
+}
+
+/// How a prompt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Playback {
+    /// Played to its end, for at least the length of the file.
+    Heard,
+    /// Ended before its end.
+    Cut,
+    /// Could not be played, or failed on the way.
+    Failed,
+}
+
+/// What happens in one call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CallEvent {
+    /// The customer's leg came to the hook again (an IVR, then a queue).
+    Returned {
+        /// When.
+        at: Timestamp,
+    },
+    /// A prompt ended.
+    Played {
+        /// The `Announce` that asked for it.
+        order: OrderNo,
+        /// How.
+        outcome: Playback,
+        /// When.
+        at: Timestamp,
+    },
+    /// Keys were pressed: one by the customer in the hook, or a whole code in the talk.
+    Pressed {
+        /// Whose channel; `None` where the PBX cannot tell: such a press only stops.
+        leg: Option<LegId>,
+        /// `1`, `*9`.
+        keys: String,
+        /// When. Two presses with the same leg, keys and instant are one.
+        at: Timestamp,
+    },
+    /// Who is connected with the customer now: always the whole set, so that a repeated one changes nothing.
+    Parties {
+        /// Everybody beside the customer. Empty: he is alone, on music, or between two bridges.
+        parties: Vec<Party>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A recorder on the customer's channel started.
+    RecorderStarted {
+        /// When, by the PBX's clock.
+        at: Timestamp,
+    },
+    /// A recorder on the customer's channel stopped.
+    RecorderStopped {
+        /// When, by the PBX's clock.
+        at: Timestamp,
+    },
+    /// The customer's leg is gone. The last word of a call.
+    Ended {
+        /// When.
+        at: Timestamp,
+    },
+    /// The PBX's events are no longer heard; what happens now is unknown.
+    LinkLost {
+        /// The last certain moment.
+        since: Timestamp,
+    },
+    /// Events are heard again; the state of the call follows as `Parties` or `Ended`.
+    LinkBack,
+    /// An order was carried out.
+    Done {
+        /// Which.
+        order: OrderNo,
+        /// What the PBX said.
+        reply: Reply,
+    },
+    /// An order was not, or perhaps not, carried out.
+    Failed {
+        /// Which.
+        order: OrderNo,
+        /// Why.
+        error: DriverError,
+    },
+    /// The journal and the open segment are durable: now the recorder may start.
+    Opened(SegmentId),
+    /// They are not: no journal, no recording.
+    NotOpened(SegmentId, StoreError),
+    /// The draws, durable with their counters.
+    Drawn(Vec<Drawn>),
+    /// No draw could be made.
+    NotDrawn(StoreError),
+    /// The time that `wake_at` named has come.
+    Woken,
+}
+
+/// What a PBX tells the sidecar.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PbxEvent {
+    /// A customer at the hook.
+    Arrived(Arrival),
+    /// Something in a call that is known, or was.
+    Call(CallId, CallEvent),
+    /// The link is up; `calls()` answers. Comes once at the start and after every gap.
+    LinkUp,
+    /// The link is down.
+    LinkDown {
+        /// The last certain moment.
+        since: Timestamp,
+    },
+}

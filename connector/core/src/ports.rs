@@ -1,0 +1,289 @@
+//! The sockets in the wall: what the core needs of a PBX, an index, a vault and a clock. Each has a fake and one
+//! conformance suite (feature `testing`), run by the fake and by every plugin.
+
+use std::io::Read;
+use std::ops::Range;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::command::{DriverError, Order, Reply};
+use crate::event::{Direction, Party, PbxEvent};
+use crate::id::{CallId, LegId, OrderNo, SegmentId};
+use crate::journal::{Entry, Link};
+use crate::segment::{Closing, Deadlines, Flag, Kept, Sealed, Segment, State};
+
+/// The only reader of the time.
+pub trait Clock: Send + Sync + 'static {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// A PBX.
+pub trait PbxDriver: Send + Sync + 'static {
+    /// What happens on the PBX, in order. Taken once; a second taking is an empty stream.
+    fn events(&self) -> BoxStream<'static, PbxEvent>;
+
+    /// Asks for something. **The order is in the queue when this returns**, in the order of the calls; the future only
+    /// waits for the answer, and dropping it takes nothing back. Orders for the hook (`Announce`, `Silence`, `Beat`,
+    /// `Release`) go one at a time per call; `Record` and `Stop` go at once, and a `Stop` overtakes what was not sent.
+    fn perform(
+        &self,
+        call: &CallId,
+        leg: &LegId,
+        number: OrderNo,
+        order: Order,
+    ) -> BoxFuture<'static, Result<Reply, DriverError>>;
+
+    /// The customers' legs that are alive, as the PBX itself tells: after a start or a gap.
+    fn calls(&self) -> BoxFuture<'static, Result<Vec<LiveCall>, DriverError>>;
+
+    /// Starts following a customer's leg: its parties, its recorder and its end are told from now on.
+    fn follow(&self, call: &CallId, leg: &LegId);
+}
+
+/// A customer's leg that is alive on the PBX.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveCall {
+    /// The call.
+    pub call: CallId,
+    /// Its channel.
+    pub leg: LegId,
+    /// Whom the customer is connected with.
+    pub parties: Vec<Party>,
+    /// The codes pressed so far, as the dialplan noted them on the leg: `*9@1795285695.182 `…; `None`: cannot be read.
+    pub keys: Option<String>,
+    /// Whether it waits in the hook.
+    pub in_hook: bool,
+}
+
+/// One lot to be drawn: a campaign that counts for a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ballot {
+    /// The campaign.
+    pub campaign: String,
+    /// The call.
+    pub call: CallId,
+    /// The agent or queue, or empty.
+    pub stratum: String,
+    /// Per mille.
+    pub rate: u32,
+    /// The keyed draw: this over 2⁶⁴.
+    pub draw: u64,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// How many calls a campaign has seen, before this one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Calls of the campaign.
+    pub total_calls: u64,
+    /// Of these drawn.
+    pub total_recorded: u64,
+    /// Calls of the stratum.
+    pub stratum_calls: u64,
+    /// Of these drawn.
+    pub stratum_recorded: u64,
+}
+
+/// A lot as it fell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drawn {
+    /// What was asked.
+    pub ballot: Ballot,
+    /// The counters before it.
+    pub before: Counters,
+    /// Whether the call is drawn.
+    pub selected: bool,
+}
+
+/// A change of the index. All changes of one `commit` are durable together or not at all.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// A line of the journal.
+    Journal(Entry),
+    /// A call, new or changed.
+    Call(CallRecord),
+    /// A new segment, state `Open`. Refused where it exists.
+    Open(Segment),
+    /// `Open` → `Closed`, or `Doomed` where nothing is kept. Any other state: no change.
+    Close(SegmentId, Closing),
+    /// Only these purposes remain. None remains: any state but `Disposed` → `Doomed`. Never adds a purpose.
+    Amend(SegmentId, Vec<String>),
+    /// `Closed` → `Kept`. Any other state: no change.
+    Keep(SegmentId, Kept),
+    /// `Doomed` → `Disposed`; the wrapped key is gone with it. Any other state: no change.
+    Dispose(SegmentId, Timestamp),
+}
+
+/// A call in the index. Every call has one, recorded or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallRecord {
+    /// The call.
+    pub id: CallId,
+    /// The line.
+    pub line: String,
+    /// Which way.
+    pub direction: Direction,
+    /// The customer's number, as it came; personal.
+    pub number: Option<String>,
+    /// The queue.
+    pub queue: Option<String>,
+    /// The agents it was bridged with, sorted.
+    pub agents: Vec<String>,
+    /// When it reached the hook.
+    pub started: Timestamp,
+    /// When it was first bridged with an agent.
+    pub talked: Option<Timestamp>,
+    /// When the customer's leg was gone.
+    pub ended: Option<Timestamp>,
+    /// One word for a list: what came of it (`recorded`, or the reason why not).
+    pub outcome: String,
+}
+
+/// A segment in the index.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SegmentRecord {
+    /// As it was opened.
+    pub segment: Segment,
+    /// Where it is in its life.
+    pub state: State,
+    /// How it ended, once it did.
+    pub closing: Option<Closing>,
+    /// The purposes that remain.
+    pub kept_for: Vec<String>,
+    /// When it must go; follows what remains.
+    pub retention: Deadlines,
+    /// Length, ms, once kept.
+    pub millis: Option<u64>,
+    /// SHA-256 of the WAV, hex, once kept.
+    pub sha256: Option<String>,
+    /// How the vault opens it; gone at disposal.
+    pub sealed: Option<Sealed>,
+    /// What a listener must know.
+    pub flags: Vec<Flag>,
+    /// When it was disposed of.
+    pub disposed: Option<Timestamp>,
+}
+
+/// Which calls. All that is given must match.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallQuery {
+    /// The end of the number, digits only (so that `+33199001234`, `0199001234` and `1234` find it).
+    pub number: Option<String>,
+    /// An agent.
+    pub agent: Option<String>,
+    /// A line.
+    pub line: Option<String>,
+    /// Started at or after.
+    pub from: Option<Timestamp>,
+    /// Started before.
+    pub until: Option<Timestamp>,
+    /// An outcome.
+    pub outcome: Option<String>,
+    /// At the most so many, newest first; 0: 100.
+    pub limit: u32,
+}
+
+/// Which segments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SegmentQuery {
+    /// This one.
+    Id(SegmentId),
+    /// All of a call, in order of opening.
+    Call(CallId),
+    /// All in a state, oldest first, at most so many.
+    In(State, u32),
+    /// Kept ones whose `scheduled` is at or before this, at most so many.
+    Due(Timestamp, u32),
+}
+
+/// Why the index failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Locked, full, away: later it may work.
+    #[error("the index is not available: {0}")]
+    Unavailable(String),
+    /// It will never work: the change contradicts what is there.
+    #[error("the index refuses: {0}")]
+    Refused(String),
+}
+
+/// The index and the journal.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Makes all of it durable, or nothing. Journal lines are chained in the order given.
+    async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError>;
+
+    /// Draws lots: counters, draw and journal line in one transaction, by [`Ballot::settle`]. A call that was drawn
+    /// for a campaign before gets the same answer, and counts once.
+    async fn draw(&self, ballots: Vec<Ballot>) -> Result<Vec<Drawn>, StoreError>;
+
+    /// All draws of a campaign, in order.
+    async fn draws(&self, campaign: &str) -> Result<Vec<Drawn>, StoreError>;
+
+    /// One call.
+    async fn call(&self, id: &CallId) -> Result<Option<CallRecord>, StoreError>;
+
+    /// Calls, newest first.
+    async fn calls(&self, query: &CallQuery) -> Result<Vec<CallRecord>, StoreError>;
+
+    /// Segments.
+    async fn segments(&self, query: SegmentQuery) -> Result<Vec<SegmentRecord>, StoreError>;
+
+    /// The journal of one call, in order.
+    async fn story(&self, call: &CallId) -> Result<Vec<Link>, StoreError>;
+
+    /// The journal after row `after`, at most `limit` rows, in order.
+    async fn chain(&self, after: u64, limit: u32) -> Result<Vec<Link>, StoreError>;
+}
+
+/// Why the vault failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VaultError {
+    /// Away or full: later it may work.
+    #[error("the vault is not available: {0}")]
+    Unavailable(String),
+    /// No such object.
+    #[error("the vault has no object {0}")]
+    Missing(SegmentId),
+    /// It is there, and it is not what was put in.
+    #[error("the vault's object {0} is damaged or was changed: {1}")]
+    Damaged(SegmentId, String),
+}
+
+/// The vault: encrypted objects.
+#[async_trait]
+pub trait Vault: Send + Sync + 'static {
+    /// Encrypts with a key of its own, stores, syncs, reads back and compares. The same id again replaces it.
+    async fn seal(&self, id: SegmentId, plain: Box<dyn Read + Send>) -> Result<Sealed, VaultError>;
+
+    /// A range of the plain bytes; beyond the end: what there is.
+    async fn read(&self, id: SegmentId, sealed: &Sealed, range: Range<u64>) -> Result<Vec<u8>, VaultError>;
+
+    /// Removes the object. One that is not there is removed already.
+    async fn shred(&self, id: SegmentId) -> Result<(), VaultError>;
+
+    /// The ids of all objects.
+    async fn list(&self) -> Result<Vec<SegmentId>, VaultError>;
+}
+
+impl Ballot {
+    /// Whether the call is drawn (FORMAT 3.8), given the counters before it. Exact.
+    pub fn settle(&self, before: &Counters) -> bool {
+        let rate = u128::from(self.rate);
+        let window = |calls: u64| (rate * u128::from(calls)).div_ceil(1000);
+        let (total, m) = (before.total_calls + 1, before.stratum_calls + 1);
+        if rate == 0 || u128::from(before.total_recorded) >= window(total) {
+            return false;
+        }
+        let i = window(m);
+        let left = (1000 * i / rate + 1).saturating_sub(u128::from(m));
+        let open = i.saturating_sub(u128::from(before.stratum_recorded));
+        u128::from(self.draw) * left < open << 64
+    }
+}
