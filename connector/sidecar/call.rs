@@ -48,6 +48,7 @@ impl Alarms {
             Notice::NotStarted { .. } => "not-started",
             Notice::NotAnnounced => "not-announced",
             Notice::Mandatory { .. } => "mandatory",
+            Notice::ReloadRefused { .. } => "reload-refused",
         };
         tracing::warn!(%call, alarm = kind, detail = ?notice, "alarm");
         if let Ok(mut counts) = self.0.lock() {

@@ -20,6 +20,9 @@ pub struct Config {
     /// This node's name in the journal; one chain a node.
     #[serde(default = "default_node")]
     pub node: String,
+    /// The site's name in the journal, where several sites come together.
+    #[serde(default)]
+    pub site: String,
     /// The site policy.
     pub policy: PathBuf,
     /// A folder of packs that replaces the shipped ones.

@@ -47,8 +47,13 @@ impl Engine {
         Self { desktop, rules, calls: HashMap::new(), tasks: JoinSet::new(), alive, alive_before, orphans: true }
     }
 
-    /// Runs until told to stop. `progress` is called whenever the loop has turned.
-    pub async fn run(mut self, stop: CancellationToken, progress: impl Fn()) -> anyhow::Result<()> {
+    /// Runs until told to stop. `ready` is called once the PBX is watched, `progress` whenever the loop has turned.
+    pub async fn run(
+        mut self,
+        stop: CancellationToken,
+        ready: impl Fn(),
+        progress: impl Fn(),
+    ) -> anyhow::Result<()> {
         let mut events = self.desktop.driver.events();
         let mut pulse = tokio::time::interval(PULSE);
         let mut watching = false;
@@ -57,12 +62,18 @@ impl Engine {
                 () = stop.cancelled() => return Ok(()),
                 event = events.next() => match event {
                     Some(event) => {
-                        match &event {
-                            PbxEvent::LinkUp => watching = true,
-                            PbxEvent::LinkDown { .. } => watching = false,
-                            _ => {}
-                        }
+                        let link = match &event {
+                            PbxEvent::LinkUp => Some(true),
+                            PbxEvent::LinkDown { .. } => Some(false),
+                            PbxEvent::Arrived(_) | PbxEvent::Call(..) => None,
+                        };
                         self.dispatch(event).await;
+                        if let Some(up) = link {
+                            watching = up;
+                            if up {
+                                ready();
+                            }
+                        }
                     }
                     None => anyhow::bail!("the PBX driver has ended"),
                 },

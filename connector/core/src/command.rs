@@ -113,6 +113,11 @@ pub enum Notice {
     },
     /// The announcement could not be played to its end.
     NotAnnounced,
+    /// A new policy or configuration is broken; the old one stays in force.
+    ReloadRefused {
+        /// How many faults it has.
+        faults: usize,
+    },
     /// A mandatory line was refused or goes on unwatched.
     Mandatory {
         /// Why.
