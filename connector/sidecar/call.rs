@@ -96,8 +96,12 @@ fn perform(session: &Session, commands: Vec<Command>, desktop: &Desktop, answers
         match command {
             Command::Journal(entry) => changes.push(Change::Journal(entry)),
             Command::Index(record) => changes.push(Change::Call(record)),
-            Command::Close(id, closing, entry) => changes.extend([Change::Journal(entry), Change::Close(id, closing)]),
-            Command::Amend(id, kept, entry) => changes.extend([Change::Journal(entry), Change::Amend(id, kept)]),
+            Command::Close(id, closing, entry) => {
+                changes.extend([Change::Journal(entry), Change::Close(id, closing)])
+            }
+            Command::Amend(id, kept, entry) => {
+                changes.extend([Change::Journal(entry), Change::Amend(id, kept)])
+            }
             Command::Notify(notice) => desktop.alarms.raise(call, &notice),
             Command::Open(segment, entry) => {
                 let (id, open) = opening(*segment, entry);
@@ -162,10 +166,11 @@ async fn seen(spool: &std::path::Path, id: SegmentId) -> Result<(), DriverError>
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    Err(DriverError::Refused("the recorder said that it started, but its file is not in the spool".into()))
+    Err(DriverError::Refused(
+        "the recorder said that it started, but its file is not in the spool".into(),
+    ))
 }
 
 fn until(now: Timestamp, at: Timestamp) -> Duration {
     at.duration_since(now).try_into().unwrap_or(Duration::ZERO)
 }
-

@@ -43,8 +43,18 @@ const PULSE: Duration = Duration::from_millis(500);
 impl Engine {
     /// An engine without calls. `alive` is a file that tells the next start when this run last watched.
     pub fn new(desktop: Desktop, rules: watch::Receiver<Arc<Rules>>, alive: PathBuf) -> Self {
-        let alive_before = std::fs::read_to_string(&alive).ok().and_then(|text| text.trim().parse().ok());
-        Self { desktop, rules, calls: HashMap::new(), tasks: JoinSet::new(), alive, alive_before, orphans: true }
+        let alive_before = std::fs::read_to_string(&alive)
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
+        Self {
+            desktop,
+            rules,
+            calls: HashMap::new(),
+            tasks: JoinSet::new(),
+            alive,
+            alive_before,
+            orphans: true,
+        }
     }
 
     /// Runs until told to stop. `ready` is called once the PBX is watched, `progress` whenever the loop has turned.
@@ -121,7 +131,9 @@ impl Engine {
             return;
         }
         self.desktop.driver.follow(&arrival.call, &arrival.leg);
-        self.spawn(arrival.call.clone(), |now, rules, seed| Session::begin(now, arrival, rules, seed));
+        self.spawn(arrival.call.clone(), |now, rules, seed| {
+            Session::begin(now, arrival, rules, seed)
+        });
     }
 
     fn spawn(
@@ -155,8 +167,12 @@ impl Engine {
             }
         };
         let now = self.desktop.clock.now();
-        let gone: Vec<CallId> =
-            self.calls.keys().filter(|id| !live.iter().any(|live| live.call == **id)).cloned().collect();
+        let gone: Vec<CallId> = self
+            .calls
+            .keys()
+            .filter(|id| !live.iter().any(|live| live.call == **id))
+            .cloned()
+            .collect();
         for call in gone {
             self.tell(&call, CallEvent::Ended { at: now });
         }
@@ -164,7 +180,13 @@ impl Engine {
             if !self.calls.contains_key(&live.call) {
                 self.adopt(&live, now).await;
             }
-            let LiveCall { call, parties, keys, in_hook, .. } = live;
+            let LiveCall {
+                call,
+                parties,
+                keys,
+                in_hook,
+                ..
+            } = live;
             if !in_hook {
                 self.tell(&call, CallEvent::Noted { keys });
             }
@@ -204,7 +226,9 @@ impl Engine {
         });
         self.desktop.driver.follow(&live.call, &live.leg);
         let leg = live.leg.clone();
-        self.spawn(live.call.clone(), |now, rules, seed| Session::adopt(now, record, leg, rules, seed));
+        self.spawn(live.call.clone(), |now, rules, seed| {
+            Session::adopt(now, record, leg, rules, seed)
+        });
     }
 
     async fn close_orphans(&self, now: Timestamp) -> Result<(), StoreError> {
@@ -212,15 +236,20 @@ impl Engine {
         for record in store.segments(SegmentQuery::In(State::Open, u32::MAX)).await? {
             let segment = &record.segment;
             let story = store.story(&segment.call).await?;
-            let entries = story.iter().filter_map(|link| {
-                serde_json::from_slice::<Entry>(&link.content.as_ref()?.payload).ok()
-            });
+            let entries = story
+                .iter()
+                .filter_map(|link| serde_json::from_slice::<Entry>(&link.content.as_ref()?.payload).ok());
             let recording = entries
                 .filter(|entry| entry.segment == Some(segment.id) && entry.what == What::Recording)
                 .map(|entry| entry.at)
                 .next();
             let closing = reconcile::close(&record, recording, self.alive_before, now);
-            let entry = |what| Entry { at: now, call: Some(segment.call.clone()), segment: Some(segment.id), what };
+            let entry = |what| Entry {
+                at: now,
+                call: Some(segment.call.clone()),
+                segment: Some(segment.id),
+                what,
+            };
             let since = self.alive_before.unwrap_or(segment.opened);
             self.desktop.outbox.post(vec![
                 Change::Journal(entry(What::Gap { since })),

@@ -30,7 +30,10 @@ const AGAIN: Duration = Duration::from_millis(250);
 
 impl Outbox {
     /// Starts the writer; `wrote` is called after every commit that closed or doomed a segment.
-    pub fn start(store: Arc<dyn Store>, wrote: impl Fn() + Send + 'static) -> (Self, tokio::task::JoinHandle<()>) {
+    pub fn start(
+        store: Arc<dyn Store>,
+        wrote: impl Fn() + Send + 'static,
+    ) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, letters) = mpsc::unbounded_channel();
         (Self { queue }, tokio::spawn(write(store, letters, wrote)))
     }
@@ -38,15 +41,23 @@ impl Outbox {
     /// Writes this, after all that came before. Nobody waits.
     pub fn post(&self, changes: Vec<Change>) {
         // The writer ends only when every sender is gone.
-        let _ = self.queue.send(Letter { changes, answer: None });
+        let _ = self.queue.send(Letter {
+            changes,
+            answer: None,
+        });
     }
 
     /// Writes this after all that came before, or says that it cannot be written now.
     pub fn commit(&self, changes: Vec<Change>) -> impl Future<Output = Result<(), StoreError>> + use<> {
         let (answer, answered) = oneshot::channel();
-        let _ = self.queue.send(Letter { changes, answer: Some(answer) });
+        let _ = self.queue.send(Letter {
+            changes,
+            answer: Some(answer),
+        });
         async move {
-            answered.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the index is being closed".into())))
+            answered
+                .await
+                .unwrap_or_else(|_| Err(StoreError::Unavailable("the index is being closed".into())))
         }
     }
 }
@@ -57,8 +68,13 @@ async fn write(store: Arc<dyn Store>, mut letters: mpsc::UnboundedReceiver<Lette
         if batch.is_empty() && letters.recv_many(&mut batch, BATCH).await == 0 {
             return;
         }
-        let changes: Vec<Change> = batch.iter().flat_map(|letter| letter.changes.iter().cloned()).collect();
-        let closes = changes.iter().any(|change| matches!(change, Change::Close(..) | Change::Amend(..)));
+        let changes: Vec<Change> = batch
+            .iter()
+            .flat_map(|letter| letter.changes.iter().cloned())
+            .collect();
+        let closes = changes
+            .iter()
+            .any(|change| matches!(change, Change::Close(..) | Change::Amend(..)));
         match store.commit(changes).await {
             Ok(()) => batch.drain(..).for_each(|letter| letter.answer(Ok(()))),
             Err(StoreError::Refused(_)) => one_by_one(&*store, &mut batch).await,
@@ -112,6 +128,9 @@ impl Letter {
 }
 
 /// What a segment's opening needs durable.
-pub fn opening(segment: temoin_core::segment::Segment, entry: temoin_core::journal::Entry) -> (SegmentId, Vec<Change>) {
+pub fn opening(
+    segment: temoin_core::segment::Segment,
+    entry: temoin_core::journal::Entry,
+) -> (SegmentId, Vec<Change>) {
     (segment.id, vec![Change::Journal(entry), Change::Open(segment)])
 }

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use sd_notify::NotifyState;
 use temoin_asterisk::Asterisk;
+pub use temoin_asterisk::AsteriskConfig;
 use temoin_core::journal::{Entry, What};
 use temoin_core::ports::{Change, Clock, PbxDriver, Store, StoreError, Vault};
 use temoin_core::session::Rules;
@@ -38,7 +39,9 @@ pub async fn index(config: &Config) -> Result<SqliteStore, StoreError> {
 
 /// The vault.
 pub async fn vault(config: &Config) -> anyhow::Result<LocalVault> {
-    LocalVault::open(&config.vault.path, &config.vault.key).await.context("the vault cannot be opened")
+    LocalVault::open(&config.vault.path, &config.vault.key)
+        .await
+        .context("the vault cannot be opened")
 }
 
 /// Runs until SIGTERM or SIGINT. SIGHUP reads policy and configuration anew.
@@ -115,15 +118,23 @@ async fn terminated() -> anyhow::Result<()> {
 
 /// Reads both files on SIGHUP, checks whole, swaps whole. A broken one changes nothing; running calls keep theirs.
 async fn reload(file: PathBuf, swap: watch::Sender<Arc<Rules>>, outbox: Outbox, clock: Arc<dyn Clock>) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+        return;
+    };
     while hangup.recv().await.is_some() {
         match rules::load(&file) {
             Ok((rules, _, faults)) => {
                 for fault in faults {
                     tracing::warn!(%fault, "not well");
                 }
-                let what = What::Reloaded { policy: rules.policy.hash_hex(), config: rules.desk.hash.clone() };
-                tracing::info!(policy = rules.policy.hash_hex(), "policy and configuration are in force for new calls");
+                let what = What::Reloaded {
+                    policy: rules.policy.hash_hex(),
+                    config: rules.desk.hash.clone(),
+                };
+                tracing::info!(
+                    policy = rules.policy.hash_hex(),
+                    "policy and configuration are in force for new calls"
+                );
                 outbox.post(vec![Change::Journal(entry(clock.now(), what))]);
                 swap.send_replace(Arc::new(rules));
             }
@@ -144,7 +155,12 @@ fn spool(folder: &Path) -> anyhow::Result<()> {
 }
 
 fn entry(at: Timestamp, what: What) -> Entry {
-    Entry { at, call: None, segment: None, what }
+    Entry {
+        at,
+        call: None,
+        segment: None,
+        what,
+    }
 }
 
 fn notify(states: &[NotifyState<'_>]) {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::{DriverError, Reply};
 use crate::id::{CallId, LegId, OrderNo, SegmentId};
 use crate::ports::{Drawn, StoreError};
+use crate::words::Direction;
 
 /// A customer's leg that has reached the hook in the dialplan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,18 +29,6 @@ pub struct Arrival {
     pub number: Option<String>,
     /// When the leg reached the hook.
     pub at: Timestamp,
-}
-
-/// Which way a call goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Direction {
-    /// The customer called.
-    Inbound,
-    /// An agent called the customer.
-    Outbound,
-    /// Agents among themselves.
-    Internal,
 }
 
 /// One member of the bridge beside the customer, seen through whatever channels lie between.

@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::command::{Notice, Release};
-use crate::event::{Direction, Playback};
+use crate::event::Playback;
 use crate::id::{CallId, SegmentId};
 use crate::ports::Drawn;
 use crate::segment::{Closing, Kept};
+use crate::words::Direction;
 
 /// 32 bytes of SHA-256.
 pub type Hash = [u8; 32];

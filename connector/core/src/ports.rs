@@ -11,10 +11,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::command::{DriverError, Order, Reply};
-use crate::event::{Direction, Party, PbxEvent};
+use crate::event::{Party, PbxEvent};
 use crate::id::{CallId, LegId, OrderNo, SegmentId};
 use crate::journal::{Entry, Link};
+use crate::sampling::{self, Draw};
 use crate::segment::{Closing, Deadlines, Flag, Kept, Sealed, Segment, State};
+use crate::words::Direction;
 
 /// The only reader of the time.
 pub trait Clock: Send + Sync + 'static {
@@ -70,9 +72,10 @@ pub struct Ballot {
     /// The agent or queue, or empty.
     pub stratum: String,
     /// Per mille.
-    pub rate: u32,
-    /// The keyed draw: this over 2⁶⁴.
-    pub draw: u64,
+    pub rate: u16,
+    /// The keyed draw; as a text in JSON, so that no reader makes a float of it.
+    #[serde(with = "as_text")]
+    pub draw: Draw,
     /// When.
     pub at: Timestamp,
 }
@@ -273,17 +276,30 @@ pub trait Vault: Send + Sync + 'static {
 }
 
 impl Ballot {
-    /// Whether the call is drawn (FORMAT 3.8), given the counters before it. Exact.
+    /// Whether the call is drawn, given the counters before it.
     pub fn settle(&self, before: &Counters) -> bool {
-        let rate = u128::from(self.rate);
-        let window = |calls: u64| (rate * u128::from(calls)).div_ceil(1000);
-        let (total, m) = (before.total_calls + 1, before.stratum_calls + 1);
-        if rate == 0 || u128::from(before.total_recorded) >= window(total) {
-            return false;
-        }
-        let i = window(m);
-        let left = (1000 * i / rate + 1).saturating_sub(u128::from(m));
-        let open = i.saturating_sub(u128::from(before.stratum_recorded));
-        u128::from(self.draw) * left < open << 64
+        let counters = sampling::Counters {
+            total_calls: before.total_calls + 1,
+            total_recorded: before.total_recorded,
+            stratum_calls: before.stratum_calls + 1,
+            stratum_recorded: before.stratum_recorded,
+        };
+        counters.draws(self.rate, &self.draw)
+    }
+}
+
+mod as_text {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::sampling::Draw;
+
+    pub fn serialize<S: Serializer>(draw: &Draw, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(draw)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Draw, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }

@@ -12,8 +12,8 @@ use crate::desk::Text;
 use crate::event::Playback;
 use crate::id::OrderNo;
 use crate::journal::What;
-use crate::talk::{self, Meaning};
-use crate::words::{Gate, Service};
+use crate::talk::Event;
+use crate::words::{Function, Gate, Refusal};
 
 /// What happens in the hook.
 #[derive(Debug)]
@@ -55,9 +55,14 @@ impl Session {
         let beat = Some(after(now, self.rules.desk.timing.beat));
         // A stage for the moment: what follows replaces it.
         let stage = Stage::Waiting { until: now };
-        self.phase = Phase::Hook(Hook { stage, beat, attempts: 0, asked_info: 0 });
-        self.facts.at = now;
-        self.announce = decide::announcement(&self.facts, &self.rules.policy);
+        self.phase = Phase::Hook(Hook {
+            stage,
+            beat,
+            attempts: 0,
+            asked_info: 0,
+        });
+        self.talk.set_time(now);
+        self.announce = decide::announcement(self.talk.facts(), &self.rules.policy);
         if self.announce.is_some() {
             self.play_announcement(now);
         } else {
@@ -67,7 +72,9 @@ impl Session {
 
     /// Waits that are over, beats that are due.
     pub(super) fn consider_hook(&mut self, now: Timestamp) {
-        let Phase::Hook(hook) = &mut self.phase else { return };
+        let Phase::Hook(hook) = &mut self.phase else {
+            return;
+        };
         match hook.stage {
             Stage::Waiting { until } if now >= until => self.leave(now),
             Stage::Waiting { .. } | Stage::Playing { .. } if hook.beat.is_some_and(|beat| now >= beat) => {
@@ -86,8 +93,12 @@ impl Session {
     }
 
     pub(super) fn played(&mut self, now: Timestamp, ended: OrderNo, outcome: Playback) {
-        let Phase::Hook(hook) = &mut self.phase else { return };
-        let Stage::Playing { text, order } = hook.stage else { return };
+        let Phase::Hook(hook) = &mut self.phase else {
+            return;
+        };
+        let Stage::Playing { text, order } = hook.stage else {
+            return;
+        };
         // An older sound that was silenced reports late.
         if order != ended {
             return;
@@ -117,24 +128,38 @@ impl Session {
     }
 
     /// The customer pressed a key that means something to him, in the hook.
-    pub(super) fn pressed_in_hook(&mut self, now: Timestamp, meaning: Option<Meaning>) {
-        let Phase::Hook(hook) = &mut self.phase else { return };
-        match (meaning, &hook.stage) {
-            (Some(Meaning::Object), Stage::Playing { text: Text::Refused, .. } | Stage::Leaving { .. }) => {}
-            (Some(Meaning::Object), stage) => {
+    pub(super) fn pressed_in_hook(&mut self, now: Timestamp, function: Function) {
+        let Phase::Hook(hook) = &mut self.phase else {
+            return;
+        };
+        match (function, &hook.stage) {
+            (
+                Function::Object,
+                Stage::Playing {
+                    text: Text::Refused, ..
+                }
+                | Stage::Leaving { .. },
+            ) => {}
+            (Function::Object, stage) => {
                 if matches!(stage, Stage::Playing { .. }) {
                     self.order(Order::Silence, Asked::Silence);
                 }
                 // A mandatory line has its own last word; elsewhere the customer hears that nothing is recorded.
-                let goes_on = self.service(now) == Service::Continue;
+                let goes_on = self.service(now) == Refusal::Continue;
                 if !(goes_on && self.play(Text::Refused)) {
                     self.leave(now);
                 }
             }
             // A yes counts for what was heard; the question was not, while it plays.
-            (Some(Meaning::Accept), Stage::Waiting { .. }) => self.leave(now),
-            (Some(Meaning::Info), Stage::Playing { text: Text::OptOut | Text::OptIn | Text::Notice, .. })
-            | (Some(Meaning::Info), Stage::Waiting { .. })
+            (Function::Accept, Stage::Waiting { .. }) => self.leave(now),
+            (
+                Function::Info,
+                Stage::Playing {
+                    text: Text::OptOut | Text::OptIn | Text::Notice,
+                    ..
+                },
+            )
+            | (Function::Info, Stage::Waiting { .. })
                 if hook.asked_info < INFO_TIMES =>
             {
                 hook.asked_info += 1;
@@ -151,7 +176,15 @@ impl Session {
 
     /// A call that is bridged has left the hook, whoever let it go.
     pub(super) fn left_hook_unseen(&mut self, now: Timestamp) {
-        if matches!(&self.phase, Phase::Hook(Hook { stage: Stage::Leaving { how: Release::Admitted }, .. })) {
+        if matches!(
+            &self.phase,
+            Phase::Hook(Hook {
+                stage: Stage::Leaving {
+                    how: Release::Admitted
+                },
+                ..
+            })
+        ) {
             self.phase = Phase::Talk;
         } else if matches!(self.phase, Phase::Hook(_)) {
             // The PBX's own timer took the caller on.
@@ -162,7 +195,11 @@ impl Session {
     }
 
     pub(super) fn released(&mut self, _now: Timestamp) {
-        if let Phase::Hook(Hook { stage: Stage::Leaving { how }, .. }) = &self.phase {
+        if let Phase::Hook(Hook {
+            stage: Stage::Leaving { how },
+            ..
+        }) = &self.phase
+        {
             if *how != Release::Admitted {
                 self.muted = Some("refused");
             }
@@ -176,7 +213,12 @@ impl Session {
             Gone => {}
             // The dead-man timer takes the caller on; whether he was admitted is not known, so nothing is recorded.
             Refused(_) | Unsent | Unknown => {
-                self.alarm(now, Notice::Mandatory { why: format!("not released: {error}") });
+                self.alarm(
+                    now,
+                    Notice::Mandatory {
+                        why: format!("not released: {error}"),
+                    },
+                );
                 self.muted = Some("not-released");
             }
         }
@@ -186,14 +228,28 @@ impl Session {
     }
 
     fn announced(&mut self, now: Timestamp) {
-        let Some(announce) = self.announce.clone() else { return };
-        let customer = self.customer();
-        talk::announced(&mut self.facts, &customer, &announce.purposes);
-        self.journal(now, What::Announced {
-            purposes: announce.purposes.iter().map(ToString::to_string).collect(),
-            language: announce.prompt.language.to_string(),
-            version: announce.prompt.version.to_string(),
-        });
+        let Some(announce) = self.announce.clone() else {
+            return;
+        };
+        let event = Event::Announced {
+            leg: self.leg.0.as_str().into(),
+            purposes: announce.purposes.clone(),
+        };
+        self.talk
+            .apply(&std::sync::Arc::clone(&self.rules).policy, &event);
+        let prompt = announce.prompt.as_ref();
+        self.journal(
+            now,
+            What::Announced {
+                purposes: super::names(&announce.purposes),
+                language: prompt
+                    .map(|prompt| prompt.language.to_string())
+                    .unwrap_or_default(),
+                version: prompt
+                    .map(|prompt| prompt.version.to_string())
+                    .unwrap_or_default(),
+            },
+        );
         let timing = &self.rules.desk.timing;
         let wait = match announce.gate {
             Gate::OptIn => timing.opt_in_wait,
@@ -212,7 +268,12 @@ impl Session {
             _ => Text::Notice,
         };
         if !self.play(text) {
-            self.journal(now, What::NotAnnounced { outcome: Playback::Failed });
+            self.journal(
+                now,
+                What::NotAnnounced {
+                    outcome: Playback::Failed,
+                },
+            );
             self.alarm(now, Notice::NotAnnounced);
             self.leave(now);
         }
@@ -223,8 +284,8 @@ impl Session {
         let language = self
             .announce
             .as_ref()
-            .map(|announce| announce.prompt.language.to_string())
-            .or_else(|| self.facts.language.clone())
+            .and_then(|announce| Some(announce.prompt.as_ref()?.language.clone()))
+            .or_else(|| self.talk.facts().language.clone())
             .unwrap_or_default();
         let Some(media) = self.rules.desk.sound(&self.record.line, &language, text).cloned() else {
             return false;
@@ -241,17 +302,17 @@ impl Session {
     }
 
     /// What the law says of the service, with what is known in the hook.
-    fn service(&mut self, now: Timestamp) -> Service {
-        self.facts.at = now;
-        decide(&self.facts, &self.rules.policy).service
+    fn service(&mut self, now: Timestamp) -> Refusal {
+        self.talk.set_time(now);
+        decide(self.talk.facts(), &self.rules.policy).service
     }
 
     fn leave(&mut self, now: Timestamp) {
         let service = self.service(now);
         let text = match service {
-            Service::Continue => None,
-            Service::AlternativeChannel => Some(Text::Alternative),
-            Service::RefuseRegulatedService | Service::TerminateCall => Some(Text::Unavailable),
+            Refusal::Continue => None,
+            Refusal::AlternativeChannel => Some(Text::Alternative),
+            Refusal::RefuseRegulatedService | Refusal::TerminateCall => Some(Text::Unavailable),
         };
         if text.is_some_and(|text| self.play(text)) {
             return;
@@ -280,10 +341,10 @@ impl Session {
     }
 }
 
-fn release(service: Service) -> Release {
+fn release(service: Refusal) -> Release {
     match service {
-        Service::Continue | Service::AlternativeChannel => Release::Admitted,
-        Service::RefuseRegulatedService => Release::Refused,
-        Service::TerminateCall => Release::HangUp,
+        Refusal::Continue | Refusal::AlternativeChannel => Release::Admitted,
+        Refusal::RefuseRegulatedService => Release::Refused,
+        Refusal::TerminateCall => Release::HangUp,
     }
 }

@@ -21,11 +21,13 @@ use crate::command::{Command, DriverError, Notice, Order, Release, Reply};
 use crate::decide::Announce;
 use crate::desk::Desk;
 use crate::event::{Arrival, CallEvent, Party};
-use crate::facts::Facts;
+use crate::facts::{Facts, Leg};
 use crate::id::{CallId, LegId, OrderNo, SegmentId};
 use crate::journal::{Entry, What};
 use crate::policy::Policy;
 use crate::ports::CallRecord;
+use crate::talk::Talk;
+use crate::words::{LegKind, Purpose};
 use hook::Hook;
 use recorder::{Past, Recorder};
 
@@ -57,8 +59,8 @@ pub struct Session {
     chance: Chance,
     leg: LegId,
     record: CallRecord,
-    /// The customer first, then the agents in the bridge.
-    facts: Facts,
+    /// The facts, the customer's leg first, and what legs that are away have heard and said.
+    talk: Talk,
     announce: Option<Announce>,
     phase: Phase,
     parties: Vec<Party>,
@@ -127,14 +129,22 @@ struct Chance {
 impl Chance {
     fn bytes(&mut self) -> [u8; 10] {
         self.used += 1;
-        let hash = Sha256::new().chain_update(self.seed).chain_update(self.used.to_be_bytes()).finalize();
+        let hash = Sha256::new()
+            .chain_update(self.seed)
+            .chain_update(self.used.to_be_bytes())
+            .finalize();
         std::array::from_fn(|i| hash[i])
     }
 }
 
 impl Session {
     /// A customer has reached the hook. `seed` is chance.
-    pub fn begin(now: Timestamp, arrival: Arrival, rules: Arc<Rules>, seed: [u8; 32]) -> (Self, Vec<Command>) {
+    pub fn begin(
+        now: Timestamp,
+        arrival: Arrival,
+        rules: Arc<Rules>,
+        seed: [u8; 32],
+    ) -> (Self, Vec<Command>) {
         let record = CallRecord {
             id: arrival.call,
             line: arrival.line,
@@ -148,12 +158,15 @@ impl Session {
             outcome: "in-hook".into(),
         };
         let mut session = Self::new(now, record, arrival.leg, arrival.language, rules, seed);
-        session.journal(now, What::Arrived {
-            line: session.record.line.clone(),
-            direction: session.record.direction,
-            policy: session.rules.policy.hash().to_owned(),
-            config: session.rules.desk.hash.clone(),
-        });
+        session.journal(
+            now,
+            What::Arrived {
+                line: session.record.line.clone(),
+                direction: session.record.direction,
+                policy: session.rules.policy.hash_hex(),
+                config: session.rules.desk.hash.clone(),
+            },
+        );
         session.index();
         session.enter_hook(now);
         let commands = std::mem::take(&mut session.out);
@@ -186,7 +199,7 @@ impl Session {
         seed: [u8; 32],
     ) -> Self {
         Self {
-            facts: Facts::of_customer(&record, &leg, language),
+            talk: Talk::begin(facts_of(&record, &leg, language)),
             rules,
             chance: Chance { seed, used: 0 },
             leg,
@@ -307,7 +320,13 @@ impl Session {
         // Told and drawn once: a second visit is let through at once.
         if matches!(self.phase, Phase::Talk) {
             self.order(Order::Release(Release::Admitted), Asked::Release);
-            self.journal(now, What::Released { how: Release::Admitted, why: "was-here-before".into() });
+            self.journal(
+                now,
+                What::Released {
+                    how: Release::Admitted,
+                    why: "was-here-before".into(),
+                },
+            );
         }
     }
 
@@ -349,11 +368,40 @@ impl Session {
     }
 
     fn entry(&self, now: Timestamp, segment: Option<SegmentId>, what: What) -> Entry {
-        Entry { at: now, call: Some(self.record.id.clone()), segment, what }
+        Entry {
+            at: now,
+            call: Some(self.record.id.clone()),
+            segment,
+            what,
+        }
     }
 }
 
 /// `now` and a while.
 fn after(now: Timestamp, while_: std::time::Duration) -> Timestamp {
-    SignedDuration::try_from(while_).ok().and_then(|d| now.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
+    SignedDuration::try_from(while_)
+        .ok()
+        .and_then(|d| now.checked_add(d).ok())
+        .unwrap_or(Timestamp::MAX)
+}
+
+/// What is known when a customer arrives.
+fn facts_of(record: &CallRecord, leg: &LegId, language: Option<String>) -> Facts {
+    let mut customer = Leg::new(leg.0.as_str(), LegKind::Customer);
+    customer.number = record.number.as_deref().map(Into::into);
+    Facts {
+        at: record.started,
+        call_start: Some(record.started),
+        line: record.line.as_str().into(),
+        direction: Some(record.direction),
+        queue: record.queue.as_deref().map(Into::into),
+        language: language.map(Into::into),
+        legs: vec![customer],
+        flags: BTreeSet::new(),
+        sampling: Default::default(),
+    }
+}
+
+fn names<'p>(purposes: impl IntoIterator<Item = &'p Purpose>) -> Vec<String> {
+    purposes.into_iter().map(ToString::to_string).collect()
 }

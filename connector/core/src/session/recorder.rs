@@ -4,7 +4,8 @@
 //! One recorder at a time, and every segment a new file. A stop is sent at once and ordered again until the PBX
 //! confirms it; nobody's refusal waits for a disk.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,14 +13,15 @@ use super::{Asked, Link, Phase, Session, after};
 use crate::command::{Command, DriverError, Notice, Order, Reply};
 use crate::decide::{self, Decision, decide};
 use crate::event::{Party, Role};
-use crate::facts::Facts;
+use crate::facts::{Facts, Leg};
 use crate::id::SegmentId;
 use crate::journal::What;
 use crate::ports::{Ballot, Drawn, StoreError};
-use crate::retention;
+use crate::retention::{self, History, Recording};
 use crate::sampling;
 use crate::segment::{Closing, Deadlines, Ending, Flag, Segment};
-use crate::words::{Duty, Reason};
+use crate::talk::Event;
+use crate::words::{CombinedDuty, LegKind, Purpose, Reason};
 
 /// The recorder on the customer's leg.
 #[derive(Debug)]
@@ -33,7 +35,12 @@ pub(super) enum Recorder {
     /// It runs.
     Running(Box<Live>),
     /// It must not run; not confirmed yet.
-    Stopping { live: Box<Live>, stop: Stop, again: Timestamp, repeated: bool },
+    Stopping {
+        live: Box<Live>,
+        stop: Stop,
+        again: Timestamp,
+        repeated: bool,
+    },
     /// One that is not ours may run, and must not.
     Foreign { again: Timestamp },
 }
@@ -43,12 +50,13 @@ pub(super) enum Recorder {
 pub(super) struct Live {
     pub(super) id: SegmentId,
     pub(super) facts: Facts,
-    purposes: Vec<String>,
-    rules: Vec<String>,
+    purposes: BTreeSet<Purpose>,
+    /// By purpose of the line.
+    rules: Rules,
     mandatory: bool,
     /// When the PBX said that it began, else when it confirmed the order.
     started: Option<Timestamp>,
-    pub(super) erased: BTreeSet<String>,
+    pub(super) erased: BTreeSet<Purpose>,
     flags: Vec<Flag>,
 }
 
@@ -65,7 +73,7 @@ pub(super) struct Stop {
 pub(super) struct Past {
     pub(super) id: SegmentId,
     pub(super) facts: Facts,
-    pub(super) kept: Vec<String>,
+    pub(super) kept: BTreeSet<Purpose>,
 }
 
 /// Why nothing may be recorded at this moment; the law's reasons are in the decision.
@@ -92,8 +100,10 @@ enum Why {
 struct Wish {
     facts: Facts,
     decision: Decision,
-    purposes: Vec<String>,
 }
+
+/// The rules in force, by purpose.
+type Rules = BTreeMap<Purpose, BTreeSet<Arc<str>>>;
 
 /// Starts that fail so often end the attempts for a call.
 const FAILURES: u8 = 3;
@@ -101,9 +111,10 @@ const FAILURES: u8 = 3;
 impl Recorder {
     pub(super) fn live_mut(&mut self) -> Option<&mut Live> {
         match self {
-            Self::Opening { live, .. } | Self::Starting(live) | Self::Running(live) | Self::Stopping { live, .. } => {
-                Some(live)
-            }
+            Self::Opening { live, .. }
+            | Self::Starting(live)
+            | Self::Running(live)
+            | Self::Stopping { live, .. } => Some(live),
             Self::Off | Self::Foreign { .. } => None,
         }
     }
@@ -112,9 +123,14 @@ impl Recorder {
 impl Live {
     /// Whether what may be recorded now is what this segment records: the same legs, purposes and rules.
     fn is(&self, wish: &Wish) -> bool {
-        self.purposes == wish.purposes
-            && self.rules == wish.decision.rules()
-            && self.facts.legs.iter().map(|leg| &leg.id).eq(wish.facts.legs.iter().map(|leg| &leg.id))
+        self.purposes == wish.decision.recorded_purposes
+            && self.rules == rules_of(&wish.decision)
+            && self
+                .facts
+                .legs
+                .iter()
+                .map(|leg| &leg.id)
+                .eq(wish.facts.legs.iter().map(|leg| &leg.id))
     }
 }
 
@@ -132,7 +148,11 @@ impl Session {
             return;
         }
         self.parties = parties;
-        let agents: BTreeSet<String> = self.parties.iter().filter_map(|party| self.agent_of(party)).collect();
+        let agents: BTreeSet<String> = self
+            .parties
+            .iter()
+            .filter_map(|party| self.agent_of(party))
+            .collect();
         if !agents.is_empty() {
             if self.record.talked.is_none() {
                 self.record.talked = Some(at);
@@ -160,7 +180,11 @@ impl Session {
             (Recorder::Off | Recorder::Opening { durable: false, .. }, _) => {}
             (Recorder::Opening { live, durable: true }, Ok(wish)) if live.is(&wish) => self.start(),
             (Recorder::Opening { .. }, _) => {
-                let stop = Stop { ending: Ending::NeverStarted, until: now, cut_tail: false };
+                let stop = Stop {
+                    ending: Ending::NeverStarted,
+                    until: now,
+                    cut_tail: false,
+                };
                 self.finish(now, stop);
             }
             (Recorder::Starting(live) | Recorder::Running(live), wish) => {
@@ -168,8 +192,16 @@ impl Session {
                     Ok(wish) if live.is(wish) => return,
                     Ok(wish) => {
                         // Somebody who was not there before: his first words are cut off.
-                        let joined = wish.facts.legs.iter().any(|leg| !live.facts.has_leg(&leg.id));
-                        Stop { ending: Ending::PartiesChanged, until: self.changed, cut_tail: joined }
+                        let joined = wish
+                            .facts
+                            .legs
+                            .iter()
+                            .any(|leg| !live.facts.leg(&leg.id).is_some());
+                        Stop {
+                            ending: Ending::PartiesChanged,
+                            until: self.changed,
+                            cut_tail: joined,
+                        }
                     }
                     Err(why) => {
                         let ending = why.ending(&live.purposes);
@@ -177,7 +209,11 @@ impl Session {
                             ending,
                             Ending::Stranger | Ending::Objected | Ending::Private | Ending::Payment
                         );
-                        Stop { ending, until: self.changed, cut_tail }
+                        Stop {
+                            ending,
+                            until: self.changed,
+                            cut_tail,
+                        }
                     }
                 };
                 self.stop(now, stop);
@@ -205,7 +241,11 @@ impl Session {
             Recorder::Running(live) => Some(next_second(live.facts.at.max(self.looked))),
             Recorder::Off if !self.parties.is_empty() && self.muted.is_none() => {
                 let next = next_second(self.looked);
-                Some(self.quiet_until.filter(|quiet| *quiet > self.looked).map_or(next, |quiet| quiet.min(next)))
+                Some(
+                    self.quiet_until
+                        .filter(|quiet| *quiet > self.looked)
+                        .map_or(next, |quiet| quiet.min(next)),
+                )
             }
             Recorder::Off | Recorder::Opening { .. } | Recorder::Starting(_) => None,
         }
@@ -214,7 +254,14 @@ impl Session {
     /// The running segment is over, whatever may follow: a code stopped it, or somebody said no.
     pub(super) fn segment_over(&mut self, now: Timestamp, ending: Ending, until: Timestamp) {
         let cut_tail = matches!(ending, Ending::Objected | Ending::Private);
-        self.stop(now, Stop { ending, until, cut_tail });
+        self.stop(
+            now,
+            Stop {
+                ending,
+                until,
+                cut_tail,
+            },
+        );
     }
 
     pub(super) fn recorder_started(&mut self, now: Timestamp, at: Timestamp) {
@@ -238,7 +285,14 @@ impl Session {
     pub(super) fn recorder_stopped(&mut self, now: Timestamp, at: Timestamp) {
         match &mut self.recorder {
             // A code in the dialplan, or somebody else. What it means may follow within milliseconds.
-            Recorder::Running(_) => self.stop(now, Stop { ending: Ending::Code, until: at, cut_tail: false }),
+            Recorder::Running(_) => self.stop(
+                now,
+                Stop {
+                    ending: Ending::Code,
+                    until: at,
+                    cut_tail: false,
+                },
+            ),
             Recorder::Stopping { stop, .. } => stop.until = stop.until.min(at),
             _ => {}
         }
@@ -256,9 +310,19 @@ impl Session {
                 self.out.push(Command::Journal(entry));
                 Recorder::Running(live)
             }
-            Recorder::Stopping { mut live, stop, again, repeated } if live.id == id => {
+            Recorder::Stopping {
+                mut live,
+                stop,
+                again,
+                repeated,
+            } if live.id == id => {
                 live.started.get_or_insert(now);
-                Recorder::Stopping { live, stop, again, repeated }
+                Recorder::Stopping {
+                    live,
+                    stop,
+                    again,
+                    repeated,
+                }
             }
             other => other,
         };
@@ -271,13 +335,30 @@ impl Session {
         match error {
             // It may run: stop it, and keep what it was allowed to record.
             DriverError::Unknown => {
-                self.alarm(now, Notice::NotStarted { why: error.to_string() });
-                self.stop(now, Stop { ending: Ending::Gap, until: now, cut_tail: false });
+                self.alarm(
+                    now,
+                    Notice::NotStarted {
+                        why: error.to_string(),
+                    },
+                );
+                self.stop(
+                    now,
+                    Stop {
+                        ending: Ending::Gap,
+                        until: now,
+                        cut_tail: false,
+                    },
+                );
             }
             DriverError::Gone => {}
             DriverError::Refused(_) | DriverError::Unsent => {
                 self.failures += 1;
-                self.alarm(now, Notice::NotStarted { why: error.to_string() });
+                self.alarm(
+                    now,
+                    Notice::NotStarted {
+                        why: error.to_string(),
+                    },
+                );
                 if self.failures >= FAILURES {
                     self.muted = Some("recorder-does-not-start");
                 }
@@ -285,7 +366,14 @@ impl Session {
         }
         if matches!(self.recorder, Recorder::Starting(_)) {
             let pause = std::time::Duration::from_secs(1) * u32::from(self.failures.max(1));
-            self.finish(now, Stop { ending: Ending::NeverStarted, until: now, cut_tail: false });
+            self.finish(
+                now,
+                Stop {
+                    ending: Ending::NeverStarted,
+                    until: now,
+                    cut_tail: false,
+                },
+            );
             self.quiet_until = Some(after(now, pause));
         }
     }
@@ -295,7 +383,11 @@ impl Session {
             Recorder::Stopping { live, stop, .. } => {
                 let stop = *stop;
                 // A mandatory recording runs on while nobody watches; what it has is kept.
-                let until = if live.flags.contains(&Flag::Unwatched) { now } else { stop.until };
+                let until = if live.flags.contains(&Flag::Unwatched) {
+                    now
+                } else {
+                    stop.until
+                };
                 self.finish(now, Stop { until, ..stop });
                 1
             }
@@ -334,28 +426,50 @@ impl Session {
             // No journal, no recording.
             self.recorder = Recorder::Off;
             self.quiet_until = Some(after(now, std::time::Duration::from_secs(1)));
-            self.alarm(now, Notice::NotStarted { why: error.to_string() });
+            self.alarm(
+                now,
+                Notice::NotStarted {
+                    why: error.to_string(),
+                },
+            );
         }
     }
 
     pub(super) fn drawn(&mut self, drawn: Vec<Drawn>) {
         self.drawing = false;
-        let fallen = drawn.into_iter().map(|drawn| (drawn.ballot.campaign, drawn.selected));
-        self.facts.sampling.drawn.extend(fallen);
+        let fallen = drawn
+            .into_iter()
+            .map(|drawn| (drawn.ballot.campaign, drawn.selected));
+        self.talk
+            .facts_mut()
+            .sampling
+            .drawn
+            .extend(fallen.map(|(campaign, selected)| (campaign.into(), selected)));
     }
 
     pub(super) fn not_drawn(&mut self, now: Timestamp, error: &StoreError) {
         // Without a lot a call is never drawn.
         self.drawing = false;
-        self.alarm(now, Notice::NotStarted { why: error.to_string() });
+        self.alarm(
+            now,
+            Notice::NotStarted {
+                why: error.to_string(),
+            },
+        );
     }
 
     pub(super) fn recorder_ended(&mut self, now: Timestamp, at: Timestamp) {
-        let hung_up = Stop { ending: Ending::HungUp, until: at, cut_tail: false };
+        let hung_up = Stop {
+            ending: Ending::HungUp,
+            until: at,
+            cut_tail: false,
+        };
         match &self.recorder {
             // Closed once it is known to be there.
             Recorder::Off | Recorder::Opening { durable: false, .. } => {}
-            Recorder::Opening { .. } | Recorder::Starting(_) | Recorder::Running(_) => self.finish(now, hung_up),
+            Recorder::Opening { .. } | Recorder::Starting(_) | Recorder::Running(_) => {
+                self.finish(now, hung_up)
+            }
             Recorder::Stopping { stop, .. } => {
                 let stop = *stop;
                 self.finish(now, stop);
@@ -373,9 +487,21 @@ impl Session {
         if let Recorder::Starting(live) | Recorder::Running(live) = &mut self.recorder {
             if live.mandatory {
                 live.flags.push(Flag::Unwatched);
-                self.alarm(now, Notice::Mandatory { why: "unwatched".into() });
+                self.alarm(
+                    now,
+                    Notice::Mandatory {
+                        why: "unwatched".into(),
+                    },
+                );
             }
-            self.stop(now, Stop { ending: Ending::Gap, until: since, cut_tail: false });
+            self.stop(
+                now,
+                Stop {
+                    ending: Ending::Gap,
+                    until: since,
+                    cut_tail: false,
+                },
+            );
         }
     }
 
@@ -387,42 +513,62 @@ impl Session {
         if self.link == Link::Lost {
             return Err(Why::Link);
         }
-        self.facts.legs.truncate(1);
-        for party in &self.parties {
-            let agent = self.agent_of(party);
-            if party.customer_of.is_some() {
-                return Err(Why::Stranger);
-            }
-            let leg = Facts::agent_leg(&party.leg, agent.as_deref(), party.extension.as_deref());
-            // An exempt extension needs no agent to be exempt; anybody else without one is a stranger.
-            if agent.is_none() && !self.rules.policy.is_exempt(&leg) {
-                return Err(Why::Stranger);
-            }
-            self.facts.legs.push(leg);
-        }
+        self.seat()?;
         if !self.parties.iter().any(|party| party.role == Role::Member) {
             return Err(Why::Alone);
         }
-        self.facts.at = now;
+        self.talk.set_time(now);
         let held = self.parties.iter().any(|party| party.held);
         if !held && self.draw(now) {
             return Err(Why::Drawing);
         }
-        let decision = decide(&self.facts, &self.rules.policy);
+        let facts = self.talk.facts();
+        let decision = decide(facts, &self.rules.policy);
         if !decision.record {
             return Err(Why::Law(Box::new(decision)));
         }
         if held {
             return Err(Why::Held);
         }
-        let purposes = decision.recorded_purposes.iter().map(ToString::to_string).collect();
-        Ok(Wish { facts: self.facts.clone(), decision, purposes })
+        Ok(Wish {
+            facts: facts.clone(),
+            decision,
+        })
+    }
+
+    /// Brings the facts' legs in line with who is connected.
+    fn seat(&mut self) -> Result<(), Why> {
+        let rules = Arc::clone(&self.rules);
+        let present = self.talk.facts().legs[1..].iter().map(|leg| leg.id.clone());
+        let gone: Vec<_> = present
+            .filter(|id| !self.parties.iter().any(|party| party.leg.0 == **id))
+            .collect();
+        for leg in gone {
+            self.talk.apply(&rules.policy, &Event::Leave { leg });
+        }
+        for party in &self.parties {
+            if party.customer_of.is_some() {
+                return Err(Why::Stranger);
+            }
+            let agent = self.agent_of(party);
+            let mut leg = Leg::new(party.leg.0.as_str(), LegKind::Agent);
+            leg.extension = party.extension.as_deref().map(Into::into);
+            leg.agent = agent.map(Into::into);
+            // An exempt extension needs no agent to be exempt; anybody else without one is a stranger.
+            if leg.agent.is_none() && !leg.is_exempt(&rules.policy) {
+                return Err(Why::Stranger);
+            }
+            if self.talk.facts().leg(&leg.id).is_none() {
+                self.talk.apply(&rules.policy, &Event::Join { leg });
+            }
+        }
+        Ok(())
     }
 
     /// Asks for the lots that this call still needs; true while one has not fallen.
     fn draw(&mut self, now: Timestamp) -> bool {
         if !self.drawing {
-            let stakes = decide::stakes(&self.facts, &self.rules.policy);
+            let stakes = decide::stakes(self.talk.facts(), &self.rules.policy);
             let call = &self.record.id;
             let ballots: Vec<Ballot> = stakes
                 .into_iter()
@@ -432,7 +578,7 @@ impl Session {
                     call: call.clone(),
                     stratum: stake.stratum.to_string(),
                     rate: stake.rate,
-                    draw: sampling::keyed(&self.rules.key.0, &stake.campaign, &call.0),
+                    draw: sampling::Draw::keyed(&self.rules.key.0, &stake.campaign, &call.0),
                     at: now,
                 })
                 .collect();
@@ -446,33 +592,49 @@ impl Session {
 
     fn open(&mut self, now: Timestamp, wish: Wish) {
         let id = SegmentId::new(now, self.chance.bytes());
-        let retention = self.deadlines(&wish.facts, &wish.purposes, now, now);
-        let mandatory = wish.decision.recorded_purposes.iter().any(|purpose| {
-            wish.decision.purposes.get(purpose).is_some_and(|of| of.duty == Duty::Must)
+        let purposes = wish.decision.recorded_purposes.clone();
+        let retention = self.deadlines(&wish.facts, &purposes, now, now);
+        let mandatory = purposes.iter().any(|purpose| {
+            wish.decision
+                .purposes
+                .get(purpose)
+                .is_some_and(|of| of.duty == CombinedDuty::Must)
         });
-        let agents = wish.facts.legs.iter().filter_map(|leg| leg.agent.as_ref()).map(ToString::to_string).collect();
+        let agents = wish
+            .facts
+            .legs
+            .iter()
+            .filter_map(|leg| leg.agent.as_ref())
+            .map(ToString::to_string)
+            .collect();
         let segment = Segment {
             id,
             call: self.record.id.clone(),
             opened: now,
             agents,
-            purposes: wish.purposes.clone(),
+            purposes: super::names(&purposes),
             mandatory,
             basis: serde_json::json!({
-                "facts": wish.facts.without_numbers(),
+                "facts": without_numbers(&wish.facts),
                 "decision": decide::explain(&wish.facts, &self.rules.policy),
-                "policy": self.rules.policy.hash(),
+                "policy": self.rules.policy.hash_hex(),
                 "config": self.rules.desk.hash,
             }),
             retention,
         };
-        let entry = self.entry(now, Some(id), What::Opened { purposes: wish.purposes.clone() });
+        let entry = self.entry(
+            now,
+            Some(id),
+            What::Opened {
+                purposes: super::names(&purposes),
+            },
+        );
         self.out.push(Command::Open(Box::new(segment), entry));
         let live = Box::new(Live {
             id,
-            rules: wish.decision.rules(),
+            rules: rules_of(&wish.decision),
             facts: wish.facts,
-            purposes: wish.purposes,
+            purposes,
             mandatory,
             started: None,
             erased: BTreeSet::new(),
@@ -493,17 +655,32 @@ impl Session {
             Recorder::Starting(live) | Recorder::Running(live) => {
                 self.order(Order::Stop, Asked::Stop);
                 let again = after(now, self.rules.desk.timing.stop_again);
-                Recorder::Stopping { live, stop: wanted, again, repeated: false }
+                Recorder::Stopping {
+                    live,
+                    stop: wanted,
+                    again,
+                    repeated: false,
+                }
             }
             // The first stop says where the audio ends; a graver reason cuts the more.
-            Recorder::Stopping { live, stop, again, repeated } => {
+            Recorder::Stopping {
+                live,
+                stop,
+                again,
+                repeated,
+            } => {
                 let graver = matches!(stop.ending, Ending::Code | Ending::PartiesChanged) || wanted.cut_tail;
                 let stop = Stop {
                     ending: if graver { wanted.ending } else { stop.ending },
                     until: stop.until.min(wanted.until),
                     cut_tail: stop.cut_tail || wanted.cut_tail,
                 };
-                Recorder::Stopping { live, stop, again, repeated }
+                Recorder::Stopping {
+                    live,
+                    stop,
+                    again,
+                    repeated,
+                }
             }
             other => other,
         };
@@ -532,22 +709,54 @@ impl Session {
             from: live.started,
             until: stop.until,
             cut_tail: stop.cut_tail,
-            kept: kept.clone(),
+            kept: super::names(&kept),
             ending,
             flags: live.flags,
             retention,
         };
         let entry = self.entry(now, Some(live.id), What::Closed(closing.clone()));
         self.out.push(Command::Close(live.id, closing, entry));
-        self.past.push(Past { id: live.id, facts: live.facts, kept });
+        self.past.push(Past {
+            id: live.id,
+            facts: live.facts,
+            kept,
+        });
     }
 
-    fn deadlines(&self, facts: &Facts, purposes: &[String], from: Timestamp, until: Timestamp) -> Deadlines {
-        retention::deadlines(&self.rules.policy, facts, purposes, from, until)
+    fn deadlines(
+        &self,
+        facts: &Facts,
+        purposes: &BTreeSet<Purpose>,
+        start: Timestamp,
+        end: Timestamp,
+    ) -> Deadlines {
+        let recording = Recording {
+            facts,
+            policy: &self.rules.policy,
+            purposes,
+            start,
+            end,
+        };
+        // A decision that allows a recording has dates for it; for no purposes there are none.
+        let fate = retention::fate(&recording, &History::default());
+        fate.map_or_else(
+            |_| Deadlines::default(),
+            |fate| Deadlines {
+                not_before: fate.object.not_before,
+                scheduled: fate.object.scheduled,
+                delete_by: fate.object.delete_by,
+            },
+        )
     }
 
     fn agent_of(&self, party: &Party) -> Option<String> {
-        let by_extension = || self.rules.desk.extensions.get(party.extension.as_deref()?).cloned();
+        let by_extension = || {
+            self.rules
+                .desk
+                .extensions
+                .get(party.extension.as_deref()?)
+                .cloned()
+        };
         party.agent.clone().or_else(by_extension)
     }
 
@@ -574,14 +783,25 @@ impl Session {
                 .collect(),
             (None, why) => [("*".to_owned(), why.unwrap_or_default().to_owned())].into(),
         };
-        let agents = self.parties.iter().filter_map(|party| self.agent_of(party)).collect();
-        let what = What::Decided { record, agents, reasons };
+        let agents = self
+            .parties
+            .iter()
+            .filter_map(|party| self.agent_of(party))
+            .collect();
+        let what = What::Decided {
+            record,
+            agents,
+            reasons,
+        };
         if self.told.as_ref() == Some(&what) {
             return;
         }
         if !record && self.record.outcome != "recorded" {
             let nearest = decision.and_then(|decision| decision.purposes.values().map(|of| of.reason).max());
-            let word = nearest.map_or_else(|| shell.unwrap_or("unknown").to_owned(), |reason| reason.to_string());
+            let word = nearest.map_or_else(
+                || shell.unwrap_or("unknown").to_owned(),
+                |reason| reason.to_string(),
+            );
             if self.record.outcome != word {
                 self.record.outcome = word;
                 self.index();
@@ -594,7 +814,7 @@ impl Session {
 
 impl Why {
     /// How a segment ends for this, seen from the purposes that it was recorded for.
-    fn ending(&self, purposes: &[String]) -> Ending {
+    fn ending(&self, purposes: &BTreeSet<Purpose>) -> Ending {
         match self {
             Self::Muted(_) | Self::Drawing => Ending::NotAllowed,
             Self::Link => Ending::Gap,
@@ -604,7 +824,7 @@ impl Why {
                 let reasons = decision
                     .purposes
                     .iter()
-                    .filter(|(purpose, _)| purposes.iter().any(|of| *of == purpose.to_string()))
+                    .filter(|(purpose, _)| purposes.contains(*purpose))
                     .map(|(_, of)| of.reason);
                 reasons.min().map_or(Ending::NotAllowed, |reason| match reason {
                     Reason::ExemptLeg => Ending::Stranger,
@@ -617,6 +837,21 @@ impl Why {
             }
         }
     }
+}
+
+fn rules_of(decision: &Decision) -> Rules {
+    decision
+        .purposes
+        .iter()
+        .map(|(purpose, of)| (purpose.clone(), of.rules.clone()))
+        .collect()
+}
+
+/// What is written down of the facts: whose call it was stands elsewhere, and is erased on its own date.
+fn without_numbers(facts: &Facts) -> Facts {
+    let mut facts = facts.clone();
+    facts.legs.iter_mut().for_each(|leg| leg.number = None);
+    facts
 }
 
 fn next_second(now: Timestamp) -> Timestamp {
