@@ -96,27 +96,38 @@ fn asterisk_does_not_outlive_the_process_that_started_it() {
     const INNER: &str = "TEMOIN_LAB_INNER";
     if let Ok(file) = std::env::var(INNER) {
         let lab = Lab::start(LabOptions::default()).unwrap();
-        std::fs::write(file, lab.pid().unwrap().to_string()).unwrap();
+        std::fs::write(file, format!("{} {}\n", lab.pid().unwrap(), lab.dir().display())).unwrap();
         std::thread::park();
     }
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("pid");
-    let mut inner = std::process::Command::new(std::env::current_exe().unwrap())
+    Asterisk::find_or_fetch().unwrap();
+    let file = std::env::temp_dir().join(format!("temoin-lab-inner-{}", std::process::id()));
+    let inner = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "asterisk_does_not_outlive_the_process_that_started_it"])
         .env(INNER, &file)
-        .spawn()
-        .unwrap();
-    let mut pid = String::new();
+        .spawn();
+    let inner = Killed(inner.unwrap());
+    let mut said = String::new();
     eventually("the inner lab is up", || {
-        pid = std::fs::read_to_string(&file).unwrap_or_default();
-        !pid.is_empty()
+        said = std::fs::read_to_string(&file).unwrap_or_default();
+        said.ends_with('\n')
     });
-    let process = Path::new("/proc").join(&pid);
+    let (pid, dir) = said.trim_end().split_once(' ').unwrap();
+    let process = Path::new("/proc").join(pid);
     assert!(process.exists());
-    inner.kill().unwrap();
-    inner.wait().unwrap();
+    drop(inner);
     eventually("Asterisk is gone", || {
         // It may stay as a zombie where nobody reaps orphans.
         std::fs::read_to_string(process.join("stat")).map_or(true, |stat| stat.contains(") Z "))
     });
+    std::fs::remove_file(&file).unwrap();
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
