@@ -8,13 +8,7 @@ use std::path::{Path, PathBuf};
 fn plugins() -> Vec<(String, String)> {
     let mut plugins: Vec<_> = fs::read_dir(root().join("plugins"))
         .expect("there are plugins")
-        .map(|entry| {
-            entry
-                .expect("a readable folder")
-                .file_name()
-                .into_string()
-                .expect("a plain name")
-        })
+        .map(|entry| entry.expect("a readable folder").file_name().into_string().expect("a plain name"))
         .map(|name| (format!("plugins/{name}"), format!("temoin-{name}")))
         .collect();
     plugins.sort();
@@ -31,9 +25,7 @@ fn dependencies(folder: &str) -> BTreeSet<String> {
     let text = fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("a manifest");
     let manifest: toml::Table = text.parse().expect("a manifest in TOML");
     let table = manifest.get("dependencies").and_then(toml::Value::as_table);
-    table
-        .map(|table| table.keys().cloned().collect())
-        .unwrap_or_default()
+    table.map(|table| table.keys().cloned().collect()).unwrap_or_default()
 }
 
 /// Every Rust file below a folder, with its text.
@@ -66,22 +58,10 @@ fn has_word(text: &str, word: &str) -> bool {
 
 #[test]
 fn the_core_has_no_runtime_and_no_io() {
-    let allowed = [
-        "async-trait",
-        "futures",
-        "jiff",
-        "serde",
-        "serde_json",
-        "sha2",
-        "thiserror",
-        "toml",
-        "uuid",
-    ];
+    let allowed =
+        ["async-trait", "futures", "jiff", "serde", "serde_json", "sha2", "thiserror", "toml", "uuid"];
     let allowed = BTreeSet::from(allowed.map(str::to_owned));
-    let mut surplus: Vec<_> = dependencies("connector/core")
-        .difference(&allowed)
-        .cloned()
-        .collect();
+    let mut surplus: Vec<_> = dependencies("connector/core").difference(&allowed).cloned().collect();
     // Only for the fakes and suites that plugins run in their tests.
     surplus.retain(|name| !optional("connector/core", name));
     assert!(surplus.is_empty(), "the core may not need {surplus:?}");
@@ -98,11 +78,7 @@ fn the_core_has_no_runtime_and_no_io() {
             "timestamp::now",
             "instant::now",
         ] {
-            assert!(
-                !text.to_lowercase().contains(word),
-                "{} touches the world: {word}",
-                path.display()
-            );
+            assert!(!text.to_lowercase().contains(word), "{} touches the world: {word}", path.display());
         }
     }
 }
@@ -110,10 +86,7 @@ fn the_core_has_no_runtime_and_no_io() {
 fn optional(folder: &str, dependency: &str) -> bool {
     let text = fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("a manifest");
     let manifest: toml::Table = text.parse().expect("a manifest in TOML");
-    manifest["dependencies"][dependency]
-        .get("optional")
-        .and_then(toml::Value::as_bool)
-        == Some(true)
+    manifest["dependencies"][dependency].get("optional").and_then(toml::Value::as_bool) == Some(true)
 }
 
 #[test]
@@ -140,11 +113,8 @@ fn the_core_speaks_no_pbx_and_no_sql() {
 
 #[test]
 fn no_plugin_knows_another_or_the_sidecar() {
-    let ours: BTreeSet<String> = plugins()
-        .into_iter()
-        .map(|(_, name)| name)
-        .chain(["temoin".into()])
-        .collect();
+    let ours: BTreeSet<String> =
+        plugins().into_iter().map(|(_, name)| name).chain(["temoin".into()]).collect();
     for (folder, name) in plugins() {
         let known: Vec<_> = dependencies(&folder).intersection(&ours).cloned().collect();
         assert!(known.is_empty(), "{name} knows {known:?}");
@@ -159,11 +129,7 @@ fn only_the_wiring_names_a_plugin() {
         }
         for (_, name) in plugins() {
             let import = name.replace('-', "_");
-            assert!(
-                !has_word(&text, &import),
-                "{} names {name}; only wiring.rs may",
-                path.display()
-            );
+            assert!(!has_word(&text, &import), "{} names {name}; only wiring.rs may", path.display());
         }
     }
 }
@@ -196,11 +162,7 @@ fn one_file_reads_the_time() {
             continue;
         }
         for word in ["Timestamp::now", "SystemTime::now", "Zoned::now"] {
-            assert!(
-                !text.contains(word),
-                "{} reads the time; only clock.rs may",
-                path.display()
-            );
+            assert!(!text.contains(word), "{} reads the time; only clock.rs may", path.display());
         }
     }
 }
@@ -222,13 +184,7 @@ fn the_top_level_is_as_it_was_fixed() {
     ];
     let mut found: Vec<String> = fs::read_dir(root())
         .expect("a readable root")
-        .map(|entry| {
-            entry
-                .expect("a readable entry")
-                .file_name()
-                .into_string()
-                .expect("a plain name")
-        })
+        .map(|entry| entry.expect("a readable entry").file_name().into_string().expect("a plain name"))
         .filter(|name| !name.starts_with('.') && name != "target")
         .collect();
     found.sort();

@@ -166,9 +166,7 @@ async fn seen(spool: &std::path::Path, id: SegmentId) -> Result<(), DriverError>
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    Err(DriverError::Refused(
-        "the recorder said that it started, but its file is not in the spool".into(),
-    ))
+    Err(DriverError::Refused("the recorder said that it started, but its file is not in the spool".into()))
 }
 
 fn until(now: Timestamp, at: Timestamp) -> Duration {

@@ -25,12 +25,7 @@ use crate::{show, verify, wiring};
 #[command(name = "temoin", version, about)]
 struct Cli {
     /// The configuration.
-    #[arg(
-        long,
-        global = true,
-        default_value = "/etc/temoin/temoin.toml",
-        value_name = "FILE"
-    )]
+    #[arg(long, global = true, default_value = "/etc/temoin/temoin.toml", value_name = "FILE")]
     config: PathBuf,
     /// Answer as JSON.
     #[arg(long, global = true)]
@@ -176,11 +171,7 @@ fn run(cli: Cli) -> ExitCode {
 }
 
 async fn command(cli: Cli) -> Outcome {
-    let Cli {
-        config,
-        json,
-        command,
-    } = cli;
+    let Cli { config, json, command } = cli;
     match command {
         Command::Serve => serve(&config).await,
         Command::Check => check(&config, json),
@@ -189,9 +180,9 @@ async fn command(cli: Cli) -> Outcome {
         Command::Play(args) => play(&config, json, args).await,
         Command::Decide(args) => decide(args),
         Command::Verify => verify_all(&config, json).await,
-        Command::Sampling {
-            command: SamplingCommand::Audit { campaign },
-        } => audit(&config, json, &campaign).await,
+        Command::Sampling { command: SamplingCommand::Audit { campaign } } => {
+            audit(&config, json, &campaign).await
+        }
     }
 }
 
@@ -211,9 +202,7 @@ fn logs(config: &Config) {
         .ok()
         .or_else(|| tracing_subscriber::EnvFilter::try_new(config.log.level.as_deref()?).ok())
         .unwrap_or_else(|| tracing_subscriber::EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second call in one process (tests) keeps the first.
     let _ = match config.log.format {
         LogFormat::Text => lines.with_ansi(false).try_init(),
@@ -242,11 +231,7 @@ fn check(file: &Path, json: bool) -> Outcome {
         };
         say(format_args!("{verdict}"))?;
     }
-    if fatal || !faults.is_empty() {
-        Err(Failure::Found)
-    } else {
-        Ok(())
-    }
+    if fatal || !faults.is_empty() { Err(Failure::Found) } else { Ok(()) }
 }
 
 fn finding(fault: &Fault) -> serde_json::Value {
@@ -262,15 +247,11 @@ fn finding(fault: &Fault) -> serde_json::Value {
 async fn calls(file: &Path, json: bool, args: CallsArgs) -> Outcome {
     let (config, _) = config(file)?;
     let zone = show::zone(&config);
-    let digits = args
-        .number
-        .map(|number| number.chars().filter(char::is_ascii_digit).collect::<String>());
+    let digits = args.number.map(|number| number.chars().filter(char::is_ascii_digit).collect::<String>());
     let bound = |text: Option<String>, end| {
         text.map(|text| {
             show::instant(&text, &zone, end).ok_or_else(|| {
-                Failure::Unusable(vec![format!(
-                    "`{text}` is neither a day (2026-11-21) nor an instant"
-                )])
+                Failure::Unusable(vec![format!("`{text}` is neither a day (2026-11-21) nor an instant")])
             })
         })
         .transpose()
@@ -301,10 +282,7 @@ async fn story(file: &Path, json: bool, call: String) -> Outcome {
     let record = store.call(&id).await.map_err(unavailable)?;
     let record =
         record.ok_or_else(|| Failure::NotFound(format!("no call {id}; `temoin calls` lists them")))?;
-    let segments = store
-        .segments(SegmentQuery::Call(id.clone()))
-        .await
-        .map_err(unavailable)?;
+    let segments = store.segments(SegmentQuery::Call(id.clone())).await.map_err(unavailable)?;
     let story = store.story(&id).await.map_err(unavailable)?;
     if json {
         return print(&show::story_json(&record, &segments, &story));
@@ -315,61 +293,38 @@ async fn story(file: &Path, json: bool, call: String) -> Outcome {
 async fn play(file: &Path, json: bool, args: PlayArgs) -> Outcome {
     let (config, _) = config(file)?;
     if args.reason.trim().is_empty() {
-        return Err(Failure::Unusable(vec![
-            "--reason is empty: say why you listen".into(),
-        ]));
+        return Err(Failure::Unusable(vec!["--reason is empty: say why you listen".into()]));
     }
     let id = SegmentId::parse(&args.segment).ok_or_else(|| {
-        Failure::Unusable(vec![format!(
-            "`{}` is not a segment; `temoin show` lists them",
-            args.segment
-        )])
+        Failure::Unusable(vec![format!("`{}` is not a segment; `temoin show` lists them", args.segment)])
     })?;
     let store = wiring::index(&config).await.map_err(unavailable)?;
-    let record = store
-        .segments(SegmentQuery::Id(id))
-        .await
-        .map_err(unavailable)?
-        .pop();
+    let record = store.segments(SegmentQuery::Id(id)).await.map_err(unavailable)?.pop();
     let record = record.ok_or_else(|| Failure::NotFound(format!("no segment {id}")))?;
     let state = record.state;
     let sealed = record.sealed.ok_or_else(|| {
-        Failure::NotFound(format!(
-            "segment {id} cannot be listened to: it is {}",
-            show::state(state)
-        ))
+        Failure::NotFound(format!("segment {id} cannot be listened to: it is {}", show::state(state)))
     })?;
-    let vault = wiring::vault(&config)
-        .await
-        .map_err(|error| Failure::Unavailable(format!("{error:#}")))?;
+    let vault = wiring::vault(&config).await.map_err(|error| Failure::Unavailable(format!("{error:#}")))?;
     // The listening is in the journal before the first byte is out.
     let entry = Entry {
         at: Timestamp::now(),
         call: Some(record.segment.call.clone()),
         segment: Some(id),
-        what: What::Listened {
-            who: args.who,
-            reason: args.reason,
-        },
+        what: What::Listened { who: args.who, reason: args.reason },
     };
-    store
-        .commit(vec![Change::Journal(entry)])
-        .await
-        .map_err(unavailable)?;
+    store.commit(vec![Change::Journal(entry)]).await.map_err(unavailable)?;
     let unwritable =
         |error: std::io::Error| Failure::Unusable(vec![format!("{}: {error}", args.output.display())]);
     let mut out = std::fs::File::create(&args.output).map_err(unwritable)?;
     let mut at = 0;
     const STEP: u64 = 1 << 20;
     while at < sealed.plain_len {
-        let bytes = vault
-            .read(id, &sealed, at..at + STEP)
-            .await
-            .map_err(|error| match error {
-                VaultError::Unavailable(_) => Failure::Unavailable(error.to_string()),
-                VaultError::Missing(_) => Failure::NotFound(error.to_string()),
-                VaultError::Damaged(..) => Failure::Unusable(vec![error.to_string()]),
-            })?;
+        let bytes = vault.read(id, &sealed, at..at + STEP).await.map_err(|error| match error {
+            VaultError::Unavailable(_) => Failure::Unavailable(error.to_string()),
+            VaultError::Missing(_) => Failure::NotFound(error.to_string()),
+            VaultError::Damaged(..) => Failure::Unusable(vec![error.to_string()]),
+        })?;
         if bytes.is_empty() {
             break;
         }
@@ -405,22 +360,15 @@ fn policy(file: &Path, packs: Option<&Path>) -> Result<Policy, Failure> {
 async fn verify_all(file: &Path, json: bool) -> Outcome {
     let (config, _) = config(file)?;
     let store = wiring::index(&config).await.map_err(unavailable)?;
-    let vault = wiring::vault(&config)
-        .await
-        .map_err(|error| Failure::Unavailable(format!("{error:#}")))?;
-    let report = verify::verify(&store, &vault)
-        .await
-        .map_err(|error| Failure::Unavailable(error.to_string()))?;
+    let vault = wiring::vault(&config).await.map_err(|error| Failure::Unavailable(format!("{error:#}")))?;
+    let report =
+        verify::verify(&store, &vault).await.map_err(|error| Failure::Unavailable(error.to_string()))?;
     if json {
         print(&json!(report))?;
     } else {
         say(format_args!("{report}"))?;
     }
-    if report.is_clean() {
-        Ok(())
-    } else {
-        Err(Failure::Found)
-    }
+    if report.is_clean() { Ok(()) } else { Err(Failure::Found) }
 }
 
 async fn audit(file: &Path, json: bool, campaign: &str) -> Outcome {
@@ -428,9 +376,7 @@ async fn audit(file: &Path, json: bool, campaign: &str) -> Outcome {
     let store = wiring::index(&config).await.map_err(unavailable)?;
     let draws = store.draws(campaign).await.map_err(unavailable)?;
     if draws.is_empty() {
-        return Err(Failure::NotFound(format!(
-            "no call was drawn for a campaign `{campaign}`"
-        )));
+        return Err(Failure::NotFound(format!("no call was drawn for a campaign `{campaign}`")));
     }
     let audit = sampling::audit(&rules.key.0, &draws);
     if json {
@@ -438,11 +384,7 @@ async fn audit(file: &Path, json: bool, campaign: &str) -> Outcome {
     } else {
         say(format_args!("{audit}"))?;
     }
-    if audit.is_clean() {
-        Ok(())
-    } else {
-        Err(Failure::Found)
-    }
+    if audit.is_clean() { Ok(()) } else { Err(Failure::Found) }
 }
 
 fn config(file: &Path) -> Result<(Config, String), Failure> {

@@ -106,10 +106,7 @@ pub struct WaitConfig {
 impl Default for WaitConfig {
     fn default() -> Self {
         let timing = Timing::default();
-        Self {
-            opt_out: timing.opt_out_wait,
-            opt_in: timing.opt_in_wait,
-        }
+        Self { opt_out: timing.opt_out_wait, opt_in: timing.opt_in_wait }
     }
 }
 
@@ -159,18 +156,9 @@ impl std::error::Error for ConfigError {}
 impl Config {
     /// Reads the file and the environment; paths come out absolute. Also gives the SHA-256 of the file, hex.
     pub fn read(file: &Path) -> Result<(Self, String), Vec<ConfigError>> {
-        let fault = |place, message: String| {
-            vec![ConfigError {
-                file: file.to_owned(),
-                place,
-                message,
-            }]
-        };
+        let fault = |place, message: String| vec![ConfigError { file: file.to_owned(), place, message }];
         let text = std::fs::read_to_string(file).map_err(|error| {
-            fault(
-                None,
-                format!("cannot be read: {error}; name the file with --config or put it there"),
-            )
+            fault(None, format!("cannot be read: {error}; name the file with --config or put it there"))
         })?;
         let merged = config::Config::builder()
             .add_source(config::File::from_str(&text, config::FileFormat::Toml))
@@ -208,11 +196,8 @@ impl Config {
             &mut self.prompts.folder,
             &mut self.asterisk.spool,
         ];
-        let audio = self
-            .lines
-            .values_mut()
-            .flat_map(|line| line.audio.values_mut())
-            .flat_map(BTreeMap::values_mut);
+        let audio =
+            self.lines.values_mut().flat_map(|line| line.audio.values_mut()).flat_map(BTreeMap::values_mut);
         for path in paths.into_iter().chain(self.packs.as_mut()).chain(audio) {
             *path = base.join(&*path);
         }
@@ -225,9 +210,7 @@ impl Config {
         let mut sounds = BTreeMap::new();
         for language in languages(&self.prompts.folder) {
             let folder = self.prompts.folder.join(&language);
-            let files = SHIPPED
-                .iter()
-                .map(|(text, name)| (*text, folder.join(format!("{name}.wav"))));
+            let files = SHIPPED.iter().map(|(text, name)| (*text, folder.join(format!("{name}.wav"))));
             sounds.insert(language.clone(), measure(files, &language, &mut faults));
         }
         if sounds.is_empty() {
@@ -244,30 +227,12 @@ impl Config {
                 (language.clone(), measure(files, language, &mut faults))
             });
             let sounds = sounds.collect();
-            (
-                name.clone(),
-                DeskLine {
-                    unavailable: line.unavailable,
-                    sounds,
-                },
-            )
+            (name.clone(), DeskLine { unavailable: line.unavailable, sounds })
         });
         let lines = lines.collect();
-        let timing = Timing {
-            opt_out_wait: self.wait.opt_out,
-            opt_in_wait: self.wait.opt_in,
-            ..Timing::default()
-        };
-        (
-            Desk {
-                hash,
-                extensions: self.extensions.clone(),
-                lines,
-                sounds,
-                timing,
-            },
-            faults,
-        )
+        let timing =
+            Timing { opt_out_wait: self.wait.opt_out, opt_in_wait: self.wait.opt_in, ..Timing::default() };
+        (Desk { hash, extensions: self.extensions.clone(), lines, sounds, timing }, faults)
     }
 }
 
@@ -309,20 +274,9 @@ fn measure(
         match length(&path) {
             Ok(length) => {
                 let name = path.with_extension("").to_string_lossy().into_owned();
-                sounds.insert(
-                    text,
-                    Media {
-                        name,
-                        length,
-                        language: language.to_owned(),
-                    },
-                );
+                sounds.insert(text, Media { name, length, language: language.to_owned() });
             }
-            Err(message) => faults.push(ConfigError {
-                file: path,
-                place: None,
-                message,
-            }),
+            Err(message) => faults.push(ConfigError { file: path, place: None, message }),
         }
     }
     sounds
@@ -341,19 +295,14 @@ fn length(path: &Path) -> Result<Duration, String> {
 fn place(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    (
-        before.matches('\n').count() + 1,
-        before[line_start..].chars().count() + 1,
-    )
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            use std::fmt::Write as _;
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        use std::fmt::Write as _;
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

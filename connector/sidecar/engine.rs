@@ -43,9 +43,7 @@ const PULSE: Duration = Duration::from_millis(500);
 impl Engine {
     /// An engine without calls. `alive` is a file that tells the next start when this run last watched.
     pub fn new(desktop: Desktop, rules: watch::Receiver<Arc<Rules>>, alive: PathBuf) -> Self {
-        let alive_before = std::fs::read_to_string(&alive)
-            .ok()
-            .and_then(|text| text.trim().parse().ok());
+        let alive_before = std::fs::read_to_string(&alive).ok().and_then(|text| text.trim().parse().ok());
         Self {
             desktop,
             rules,
@@ -131,9 +129,7 @@ impl Engine {
             return;
         }
         self.desktop.driver.follow(&arrival.call, &arrival.leg);
-        self.spawn(arrival.call.clone(), |now, rules, seed| {
-            Session::begin(now, arrival, rules, seed)
-        });
+        self.spawn(arrival.call.clone(), |now, rules, seed| Session::begin(now, arrival, rules, seed));
     }
 
     fn spawn(
@@ -167,12 +163,8 @@ impl Engine {
             }
         };
         let now = self.desktop.clock.now();
-        let gone: Vec<CallId> = self
-            .calls
-            .keys()
-            .filter(|id| !live.iter().any(|live| live.call == **id))
-            .cloned()
-            .collect();
+        let gone: Vec<CallId> =
+            self.calls.keys().filter(|id| !live.iter().any(|live| live.call == **id)).cloned().collect();
         for call in gone {
             self.tell(&call, CallEvent::Ended { at: now });
         }
@@ -180,13 +172,7 @@ impl Engine {
             if !self.calls.contains_key(&live.call) {
                 self.adopt(&live, now).await;
             }
-            let LiveCall {
-                call,
-                parties,
-                keys,
-                in_hook,
-                ..
-            } = live;
+            let LiveCall { call, parties, keys, in_hook, .. } = live;
             if !in_hook {
                 self.tell(&call, CallEvent::Noted { keys });
             }
@@ -226,9 +212,7 @@ impl Engine {
         });
         self.desktop.driver.follow(&live.call, &live.leg);
         let leg = live.leg.clone();
-        self.spawn(live.call.clone(), |now, rules, seed| {
-            Session::adopt(now, record, leg, rules, seed)
-        });
+        self.spawn(live.call.clone(), |now, rules, seed| Session::adopt(now, record, leg, rules, seed));
     }
 
     async fn close_orphans(&self, now: Timestamp) -> Result<(), StoreError> {
@@ -244,12 +228,8 @@ impl Engine {
                 .map(|entry| entry.at)
                 .next();
             let closing = reconcile::close(&record, recording, self.alive_before, now);
-            let entry = |what| Entry {
-                at: now,
-                call: Some(segment.call.clone()),
-                segment: Some(segment.id),
-                what,
-            };
+            let entry =
+                |what| Entry { at: now, call: Some(segment.call.clone()), segment: Some(segment.id), what };
             let since = self.alive_before.unwrap_or(segment.opened);
             self.desktop.outbox.post(vec![
                 Change::Journal(entry(What::Gap { since })),

@@ -41,19 +41,13 @@ impl Outbox {
     /// Writes this, after all that came before. Nobody waits.
     pub fn post(&self, changes: Vec<Change>) {
         // The writer ends only when every sender is gone.
-        let _ = self.queue.send(Letter {
-            changes,
-            answer: None,
-        });
+        let _ = self.queue.send(Letter { changes, answer: None });
     }
 
     /// Writes this after all that came before, or says that it cannot be written now.
     pub fn commit(&self, changes: Vec<Change>) -> impl Future<Output = Result<(), StoreError>> + use<> {
         let (answer, answered) = oneshot::channel();
-        let _ = self.queue.send(Letter {
-            changes,
-            answer: Some(answer),
-        });
+        let _ = self.queue.send(Letter { changes, answer: Some(answer) });
         async move {
             answered
                 .await
@@ -68,13 +62,8 @@ async fn write(store: Arc<dyn Store>, mut letters: mpsc::UnboundedReceiver<Lette
         if batch.is_empty() && letters.recv_many(&mut batch, BATCH).await == 0 {
             return;
         }
-        let changes: Vec<Change> = batch
-            .iter()
-            .flat_map(|letter| letter.changes.iter().cloned())
-            .collect();
-        let closes = changes
-            .iter()
-            .any(|change| matches!(change, Change::Close(..) | Change::Amend(..)));
+        let changes: Vec<Change> = batch.iter().flat_map(|letter| letter.changes.iter().cloned()).collect();
+        let closes = changes.iter().any(|change| matches!(change, Change::Close(..) | Change::Amend(..)));
         match store.commit(changes).await {
             Ok(()) => batch.drain(..).for_each(|letter| letter.answer(Ok(()))),
             Err(StoreError::Refused(_)) => one_by_one(&*store, &mut batch).await,

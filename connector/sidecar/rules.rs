@@ -49,10 +49,9 @@ impl Texts {
     pub fn of(policy: &Path, packs: Option<&Path>) -> Result<Self, ConfigError> {
         let site = (name(policy), text(policy, "policy")?);
         let packs = match packs {
-            None => pack::shipped()
-                .iter()
-                .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-                .collect(),
+            None => {
+                pack::shipped().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+            }
             Some(folder) => folder_of_packs(folder)?,
         };
         Ok(Self { site, packs })
@@ -60,10 +59,7 @@ impl Texts {
 
     /// The packs, borrowed.
     pub fn packs(&self) -> Vec<(&str, &str)> {
-        self.packs
-            .iter()
-            .map(|(name, text)| (name.as_str(), text.as_str()))
-            .collect()
+        self.packs.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect()
     }
 }
 
@@ -75,17 +71,13 @@ pub fn load(file: &Path) -> Result<(Rules, Config, Vec<Fault>), Vec<Fault>> {
     let policy = Policy::load((&texts.site.0, &texts.site.1), &texts.packs())
         .map_err(|findings| findings.into_iter().map(Fault::Law).collect::<Vec<_>>())?;
     let (desk, missing) = config.desk(hash);
-    let unknown = config
-        .lines
-        .keys()
-        .filter(|line| policy.line(line).is_none())
-        .map(|line| ConfigError {
-            file: file.to_owned(),
-            place: None,
-            message: format!(
-                "lines.{line}: the policy has no such line; name one of its lines, or take this away"
-            ),
-        });
+    let unknown = config.lines.keys().filter(|line| policy.line(line).is_none()).map(|line| ConfigError {
+        file: file.to_owned(),
+        place: None,
+        message: format!(
+            "lines.{line}: the policy has no such line; name one of its lines, or take this away"
+        ),
+    });
     let unknown: Vec<ConfigError> = unknown.collect();
     if !unknown.is_empty() {
         return Err(wrap(unknown));
@@ -96,11 +88,7 @@ pub fn load(file: &Path) -> Result<(Rules, Config, Vec<Fault>), Vec<Fault>> {
 
 /// The key of the draws: 32 bytes, made at the first start, readable by its owner alone.
 fn draw_key(path: &Path) -> Result<DrawKey, ConfigError> {
-    let fault = |message: String| ConfigError {
-        file: path.to_owned(),
-        place: None,
-        message,
-    };
+    let fault = |message: String| ConfigError { file: path.to_owned(), place: None, message };
     match std::fs::read(path) {
         Ok(bytes) => {
             let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
@@ -108,10 +96,7 @@ fn draw_key(path: &Path) -> Result<DrawKey, ConfigError> {
                 return Err(fault("others can read the key of the draws: chmod 600 it".into()));
             }
             let key = <[u8; 32]>::try_from(bytes).map_err(|bytes| {
-                fault(format!(
-                    "the key of the draws has {} bytes, not 32: restore it",
-                    bytes.len()
-                ))
+                fault(format!("the key of the draws has {} bytes, not 32: restore it", bytes.len()))
             })?;
             Ok(DrawKey(key))
         }
@@ -121,11 +106,8 @@ fn draw_key(path: &Path) -> Result<DrawKey, ConfigError> {
                     std::fs::create_dir_all(folder)?;
                 }
                 let key = chance()?;
-                let mut file = std::fs::OpenOptions::new()
-                    .write(true)
-                    .create_new(true)
-                    .mode(0o600)
-                    .open(path)?;
+                let mut file =
+                    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
                 file.write_all(&key)?;
                 file.sync_all()?;
                 Ok(DrawKey(key))
@@ -158,10 +140,7 @@ fn folder_of_packs(folder: &Path) -> Result<Vec<(String, String)>, ConfigError> 
 }
 
 fn name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or(path.as_os_str())
-        .to_string_lossy()
-        .into_owned()
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 fn text(path: &Path, key: &str) -> Result<String, ConfigError> {

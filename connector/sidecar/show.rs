@@ -13,15 +13,9 @@ use crate::config::Config;
 /// The site's zone, for people; UTC where the policy cannot be read.
 pub fn zone(config: &Config) -> TimeZone {
     let text = std::fs::read_to_string(&config.policy).ok();
-    let name = text.and_then(|text| {
-        text.parse::<toml::Table>()
-            .ok()?
-            .get("timezone")?
-            .as_str()
-            .map(str::to_owned)
-    });
-    name.and_then(|name| TimeZone::get(&name).ok())
-        .unwrap_or(TimeZone::UTC)
+    let name =
+        text.and_then(|text| text.parse::<toml::Table>().ok()?.get("timezone")?.as_str().map(str::to_owned));
+    name.and_then(|name| TimeZone::get(&name).ok()).unwrap_or(TimeZone::UTC)
 }
 
 /// A day (its first instant, or the first after it) or an instant.
@@ -39,11 +33,7 @@ pub fn table(calls: &[CallRecord], zone: &TimeZone) -> String {
     let mut rows = vec!["CALL\tSTARTED\tLINE\tAGENTS\tOUTCOME\tNUMBER".to_owned()];
     rows.extend(calls.iter().map(|call| {
         let number = call.number.as_deref().map_or_else(|| "-".to_owned(), printable);
-        let agents = if call.agents.is_empty() {
-            "-".to_owned()
-        } else {
-            call.agents.join(",")
-        };
+        let agents = if call.agents.is_empty() { "-".to_owned() } else { call.agents.join(",") };
         format!(
             "{}\t{}\t{}\t{agents}\t{}\t{number}",
             call.id,
@@ -80,13 +70,8 @@ pub fn story_json(call: &CallRecord, segments: &[SegmentRecord], story: &[Link])
 
 /// The story of a call for people.
 pub fn story(call: &CallRecord, segments: &[SegmentRecord], story: &[Link], zone: &TimeZone) -> String {
-    let mut lines = vec![format!(
-        "call {} on {}, {}: {}",
-        call.id,
-        call.line,
-        time(call.started, zone),
-        call.outcome
-    )];
+    let mut lines =
+        vec![format!("call {} on {}, {}: {}", call.id, call.line, time(call.started, zone), call.outcome)];
     for link in story {
         lines.push(match entry(link) {
             Some(entry) => format!("  {}  {}", clock(entry.at, zone), sentence(&entry)),
@@ -94,28 +79,14 @@ pub fn story(call: &CallRecord, segments: &[SegmentRecord], story: &[Link], zone
         });
     }
     for record in segments {
-        let until = record
-            .retention
-            .delete_by
-            .map_or_else(String::new, |at| format!(", gone by {}", time(at, zone)));
-        let length = record.millis.map_or_else(String::new, |millis| {
-            format!(", {}.{:01} s", millis / 1000, millis % 1000 / 100)
-        });
-        let kept_for = if record.kept_for.is_empty() {
-            "nothing".into()
-        } else {
-            record.kept_for.join(", ")
-        };
-        let flags: Vec<String> = record
-            .flags
-            .iter()
-            .map(|flag| format!("{flag:?}").to_lowercase())
-            .collect();
-        let flags = if flags.is_empty() {
-            String::new()
-        } else {
-            format!(" [{}]", flags.join(", "))
-        };
+        let until =
+            record.retention.delete_by.map_or_else(String::new, |at| format!(", gone by {}", time(at, zone)));
+        let length = record
+            .millis
+            .map_or_else(String::new, |millis| format!(", {}.{:01} s", millis / 1000, millis % 1000 / 100));
+        let kept_for = if record.kept_for.is_empty() { "nothing".into() } else { record.kept_for.join(", ") };
+        let flags: Vec<String> = record.flags.iter().map(|flag| format!("{flag:?}").to_lowercase()).collect();
+        let flags = if flags.is_empty() { String::new() } else { format!(" [{}]", flags.join(", ")) };
         lines.push(format!(
             "segment {}: {}{length}, for {kept_for}{until}{flags}",
             record.segment.id,
@@ -145,20 +116,10 @@ fn sentence(entry: &Entry) -> String {
         What::Started { version, .. } => format!("temoin {version} started"),
         What::Reloaded { .. } => "policy and configuration read anew".into(),
         What::Arrived { line, policy, .. } => {
-            format!(
-                "the customer reached line {line} (policy {})",
-                policy.get(..12).unwrap_or(policy)
-            )
+            format!("the customer reached line {line} (policy {})", policy.get(..12).unwrap_or(policy))
         }
-        What::Announced {
-            purposes,
-            language,
-            version,
-        } => {
-            format!(
-                "was told, to the end: {} ({language}, {version})",
-                purposes.join(", ")
-            )
+        What::Announced { purposes, language, version } => {
+            format!("was told, to the end: {} ({language}, {version})", purposes.join(", "))
         }
         What::NotAnnounced { outcome } => {
             format!("the announcement was not heard: {outcome:?}").to_lowercase()
@@ -172,26 +133,12 @@ fn sentence(entry: &Entry) -> String {
             drawn.ballot.campaign,
             drawn.ballot.rate,
             drawn.ballot.stratum,
-            if drawn.selected {
-                "recorded"
-            } else {
-                "not recorded"
-            }
+            if drawn.selected { "recorded" } else { "not recorded" }
         ),
-        What::Decided {
-            record,
-            agents,
-            reasons,
-        } => {
-            let reasons: Vec<String> = reasons
-                .iter()
-                .map(|(purpose, reason)| format!("{purpose} {reason}"))
-                .collect();
-            let verdict = if *record {
-                "may be recorded"
-            } else {
-                "not recorded"
-            };
+        What::Decided { record, agents, reasons } => {
+            let reasons: Vec<String> =
+                reasons.iter().map(|(purpose, reason)| format!("{purpose} {reason}")).collect();
+            let verdict = if *record { "may be recorded" } else { "not recorded" };
             format!("with {}: {verdict} ({})", agents.join(", "), reasons.join("; "))
         }
         What::Opened { purposes } => format!("segment opened for {}", purposes.join(", ")),
@@ -211,9 +158,7 @@ fn sentence(entry: &Entry) -> String {
 }
 
 fn time(at: Timestamp, zone: &TimeZone) -> String {
-    at.to_zoned(zone.clone())
-        .strftime("%Y-%m-%d %H:%M:%S")
-        .to_string()
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 fn clock(at: Timestamp, zone: &TimeZone) -> String {
@@ -222,28 +167,17 @@ fn clock(at: Timestamp, zone: &TimeZone) -> String {
 
 /// A terminal must not be told what to do by a caller id.
 fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .take(40)
-        .collect()
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).take(40).collect()
 }
 
 fn columns(rows: &[String]) -> String {
     let cells: Vec<Vec<&str>> = rows.iter().map(|row| row.split('\t').collect()).collect();
     let width = |column: usize| {
-        cells
-            .iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or(0)
+        cells.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..cells.first().map_or(0, Vec::len)).map(width).collect();
     let line = |row: &Vec<&str>| {
-        let padded = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"));
+        let padded = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     cells.iter().map(line).collect::<Vec<_>>().join("\n")

@@ -39,9 +39,7 @@ pub async fn index(config: &Config) -> Result<SqliteStore, StoreError> {
 
 /// The vault.
 pub async fn vault(config: &Config) -> anyhow::Result<LocalVault> {
-    LocalVault::open(&config.vault.path, &config.vault.key)
-        .await
-        .context("the vault cannot be opened")
+    LocalVault::open(&config.vault.path, &config.vault.key).await.context("the vault cannot be opened")
 }
 
 /// Runs until SIGTERM or SIGINT. SIGHUP reads policy and configuration anew.
@@ -127,10 +125,8 @@ async fn reload(file: PathBuf, swap: watch::Sender<Arc<Rules>>, outbox: Outbox, 
                 for fault in faults {
                     tracing::warn!(%fault, "not well");
                 }
-                let what = What::Reloaded {
-                    policy: rules.policy.hash_hex(),
-                    config: rules.desk.hash.clone(),
-                };
+                let what =
+                    What::Reloaded { policy: rules.policy.hash_hex(), config: rules.desk.hash.clone() };
                 tracing::info!(
                     policy = rules.policy.hash_hex(),
                     "policy and configuration are in force for new calls"
@@ -155,12 +151,7 @@ fn spool(folder: &Path) -> anyhow::Result<()> {
 }
 
 fn entry(at: Timestamp, what: What) -> Entry {
-    Entry {
-        at,
-        call: None,
-        segment: None,
-        what,
-    }
+    Entry { at, call: None, segment: None, what }
 }
 
 fn notify(states: &[NotifyState<'_>]) {

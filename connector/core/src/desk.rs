@@ -107,9 +107,6 @@ impl Desk {
 
     /// Whether calls of this line may go on when they cannot be recorded.
     pub fn unavailable(&self, line: &str) -> Unavailable {
-        self.lines
-            .get(line)
-            .map(|line| line.unavailable)
-            .unwrap_or_default()
+        self.lines.get(line).map(|line| line.unavailable).unwrap_or_default()
     }
 }

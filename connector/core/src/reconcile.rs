@@ -36,11 +36,7 @@ pub fn close(
         cut_tail: false,
         kept: record.kept_for.clone(),
         ending: Ending::Gap,
-        flags: if segment.mandatory {
-            vec![Flag::Unwatched]
-        } else {
-            Vec::new()
-        },
+        flags: if segment.mandatory { vec![Flag::Unwatched] } else { Vec::new() },
         retention: segment.retention,
     }
 }

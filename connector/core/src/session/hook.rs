@@ -55,12 +55,7 @@ impl Session {
         let beat = Some(after(now, self.rules.desk.timing.beat));
         // A stage for the moment: what follows replaces it.
         let stage = Stage::Waiting { until: now };
-        self.phase = Phase::Hook(Hook {
-            stage,
-            beat,
-            attempts: 0,
-            asked_info: 0,
-        });
+        self.phase = Phase::Hook(Hook { stage, beat, attempts: 0, asked_info: 0 });
         self.talk.set_time(now);
         self.announce = decide::announcement(self.talk.facts(), &self.rules.policy);
         if self.announce.is_some() {
@@ -133,13 +128,7 @@ impl Session {
             return;
         };
         match (function, &hook.stage) {
-            (
-                Function::Object,
-                Stage::Playing {
-                    text: Text::Refused, ..
-                }
-                | Stage::Leaving { .. },
-            ) => {}
+            (Function::Object, Stage::Playing { text: Text::Refused, .. } | Stage::Leaving { .. }) => {}
             (Function::Object, stage) => {
                 if matches!(stage, Stage::Playing { .. }) {
                     self.order(Order::Silence, Asked::Silence);
@@ -152,13 +141,7 @@ impl Session {
             }
             // A yes counts for what was heard; the question was not, while it plays.
             (Function::Accept, Stage::Waiting { .. }) => self.leave(now),
-            (
-                Function::Info,
-                Stage::Playing {
-                    text: Text::OptOut | Text::OptIn | Text::Notice,
-                    ..
-                },
-            )
+            (Function::Info, Stage::Playing { text: Text::OptOut | Text::OptIn | Text::Notice, .. })
             | (Function::Info, Stage::Waiting { .. })
                 if hook.asked_info < INFO_TIMES =>
             {
@@ -176,15 +159,7 @@ impl Session {
 
     /// A call that is bridged has left the hook, whoever let it go.
     pub(super) fn left_hook_unseen(&mut self, now: Timestamp) {
-        if matches!(
-            &self.phase,
-            Phase::Hook(Hook {
-                stage: Stage::Leaving {
-                    how: Release::Admitted
-                },
-                ..
-            })
-        ) {
+        if matches!(&self.phase, Phase::Hook(Hook { stage: Stage::Leaving { how: Release::Admitted }, .. })) {
             self.phase = Phase::Talk;
         } else if matches!(self.phase, Phase::Hook(_)) {
             // The PBX's own timer took the caller on.
@@ -195,11 +170,7 @@ impl Session {
     }
 
     pub(super) fn released(&mut self, _now: Timestamp) {
-        if let Phase::Hook(Hook {
-            stage: Stage::Leaving { how },
-            ..
-        }) = &self.phase
-        {
+        if let Phase::Hook(Hook { stage: Stage::Leaving { how }, .. }) = &self.phase {
             if *how != Release::Admitted {
                 self.muted = Some("refused");
             }
@@ -213,12 +184,7 @@ impl Session {
             Gone => {}
             // The dead-man timer takes the caller on; whether he was admitted is not known, so nothing is recorded.
             Refused(_) | Unsent | Unknown => {
-                self.alarm(
-                    now,
-                    Notice::Mandatory {
-                        why: format!("not released: {error}"),
-                    },
-                );
+                self.alarm(now, Notice::Mandatory { why: format!("not released: {error}") });
                 self.muted = Some("not-released");
             }
         }
@@ -231,23 +197,15 @@ impl Session {
         let Some(announce) = self.announce.clone() else {
             return;
         };
-        let event = Event::Announced {
-            leg: self.leg.0.as_str().into(),
-            purposes: announce.purposes.clone(),
-        };
-        self.talk
-            .apply(&std::sync::Arc::clone(&self.rules).policy, &event);
+        let event = Event::Announced { leg: self.leg.0.as_str().into(), purposes: announce.purposes.clone() };
+        self.talk.apply(&std::sync::Arc::clone(&self.rules).policy, &event);
         let prompt = announce.prompt.as_ref();
         self.journal(
             now,
             What::Announced {
                 purposes: super::names(&announce.purposes),
-                language: prompt
-                    .map(|prompt| prompt.language.to_string())
-                    .unwrap_or_default(),
-                version: prompt
-                    .map(|prompt| prompt.version.to_string())
-                    .unwrap_or_default(),
+                language: prompt.map(|prompt| prompt.language.to_string()).unwrap_or_default(),
+                version: prompt.map(|prompt| prompt.version.to_string()).unwrap_or_default(),
             },
         );
         let timing = &self.rules.desk.timing;
@@ -268,12 +226,7 @@ impl Session {
             _ => Text::Notice,
         };
         if !self.play(text) {
-            self.journal(
-                now,
-                What::NotAnnounced {
-                    outcome: Playback::Failed,
-                },
-            );
+            self.journal(now, What::NotAnnounced { outcome: Playback::Failed });
             self.alarm(now, Notice::NotAnnounced);
             self.leave(now);
         }

@@ -12,7 +12,7 @@ use crate::command::Command;
 use crate::id::LegId;
 use crate::journal::What;
 use crate::segment::Ending;
-use crate::talk::{self, Erase, Event};
+use crate::talk::{self, Erase, Side};
 use crate::words::{Flag, Function};
 
 impl Session {
@@ -26,24 +26,39 @@ impl Session {
             Some(_) => "agent",
             None => "unknown",
         };
-        let meaning = function.map_or_else(|| "unknown".to_owned(), |function| function.to_string());
-        self.journal(
-            now,
-            What::Pressed {
-                by: by.into(),
-                meaning,
-            },
-        );
-        if !in_hook && function != Some(Function::AgentTold) {
+        if !in_hook {
+            return self.pressed_in_talk(now, at, by, presser, function);
+        }
+        self.tell_press(now, by, function);
+        if let (Some(presser), Some(function)) = (presser, function) {
+            self.apply(now, at, &presser, function);
+            if by_customer {
+                self.pressed_in_hook(now, function);
+            }
+        }
+    }
+
+    fn pressed_in_talk(
+        &mut self,
+        now: Timestamp,
+        at: Timestamp,
+        by: &str,
+        presser: Option<LegId>,
+        function: Option<Function>,
+    ) {
+        self.tell_press(now, by, function);
+        if function != Some(Function::AgentTold) {
             self.segment_over(now, Ending::Code, at);
         }
-        let (Some(presser), Some(function)) = (presser, function) else {
-            return;
-        };
-        self.apply(now, at, &presser, function, keys);
-        if in_hook && by_customer {
-            self.pressed_in_hook(now, function);
+        if let Some(function) = function {
+            let presser = presser.unwrap_or_else(|| self.leg.clone());
+            self.apply(now, at, &presser, function);
         }
+    }
+
+    fn tell_press(&mut self, now: Timestamp, by: &str, function: Option<Function>) {
+        let meaning = function.map_or_else(|| "unknown".to_owned(), |function| function.to_string());
+        self.journal(now, What::Pressed { by: by.into(), meaning });
     }
 
     /// What the dialplan noted on the leg, read after a gap: codes that nobody heard count from now on.
@@ -52,89 +67,55 @@ impl Session {
         let Some(notes) = notes else {
             return self.unreadable(now);
         };
+        let rules = Arc::clone(&self.rules);
         for (code, at) in notes {
             if !self.pressed.insert((code.clone(), at)) {
                 continue;
             }
             // Nobody can press another's code, so the code itself tells whose it is.
-            let legs = self.talk.facts().legs.iter().map(|leg| LegId(leg.id.to_string()));
-            let presser = legs.into_iter().find(|leg| self.meaning(leg, &code).is_some());
-            match presser {
-                Some(leg) => self.press(now, Some(leg), &code, at),
-                // By an agent who is no longer there: what it changed cannot be told.
-                None => self.unreadable(now),
+            let facts = self.talk.facts();
+            let of = |side, digits: &str| talk::function_of(&rules.policy, facts, side, digits);
+            let own = code.strip_prefix('*').and_then(|digits| of(Side::Caller, digits));
+            let by = if own.is_some() { "customer" } else { "agent" };
+            match own.or_else(|| of(Side::Agent, &code)) {
+                Some(function) => self.pressed_in_talk(now, at, by, None, Some(function)),
+                None => self.pressed_in_talk(now, at, "unknown", None, None),
             }
         }
     }
 
     fn unreadable(&mut self, now: Timestamp) {
         self.muted = Some("keys-not-readable");
-        self.journal(
-            now,
-            What::Pressed {
-                by: "unknown".into(),
-                meaning: "not-readable".into(),
-            },
-        );
+        self.journal(now, What::Pressed { by: "unknown".into(), meaning: "not-readable".into() });
     }
 
     fn meaning(&self, leg: &LegId, keys: &str) -> Option<Function> {
-        talk::meaning(
-            &self.rules.policy,
-            self.talk.facts(),
-            &leg.0,
-            self.spoken_of(leg, keys)?,
-        )
+        talk::meaning(&self.rules.policy, self.talk.facts(), &leg.0, self.spoken_of(leg, keys)?)
     }
 
     /// The key as the prompt speaks of it: the customer's own code in the talk is `*` and his key; a bare digit then
     /// belongs to the talk.
     fn spoken_of<'k>(&self, leg: &LegId, keys: &'k str) -> Option<&'k str> {
         let in_talk = !matches!(self.phase, Phase::Hook(_));
-        if *leg == self.leg && in_talk {
-            keys.strip_prefix('*')
-        } else {
-            Some(keys)
-        }
+        if *leg == self.leg && in_talk { keys.strip_prefix('*') } else { Some(keys) }
     }
 
-    fn apply(&mut self, now: Timestamp, at: Timestamp, presser: &LegId, function: Function, keys: &str) {
-        let Some(key) = self.spoken_of(presser, keys) else {
-            return;
-        };
-        let event = Event::Key {
-            leg: presser.0.as_str().into(),
-            key: key.into(),
-        };
+    fn apply(&mut self, now: Timestamp, at: Timestamp, presser: &LegId, function: Function) {
         let rules = Arc::clone(&self.rules);
-        let erases = self.talk.apply(&rules.policy, &event);
+        let erases = self.talk.press(&rules.policy, &presser.0, function);
         match function {
             Function::Object | Function::AgentObject => {
-                let by = if function == Function::Object {
-                    "customer"
-                } else {
-                    "agent"
-                };
+                let by = if function == Function::Object { "customer" } else { "agent" };
                 self.journal(now, What::Objected { by: by.into() });
                 self.segment_over(now, Ending::Objected, at);
             }
-            Function::Accept => self.journal(
-                now,
-                What::Consented {
-                    by: "customer".into(),
-                },
-            ),
+            Function::Accept => self.journal(now, What::Consented { by: "customer".into() }),
             Function::AgentPrivate if self.talk.facts().flags.contains(&Flag::Private) => {
                 self.segment_over(now, Ending::Private, at);
             }
             Function::AgentTold => {
-                let heard = self
-                    .talk
-                    .facts()
-                    .legs
-                    .first()
-                    .and_then(|leg| leg.heard.clone())
-                    .unwrap_or_default();
+                let heard =
+                    self.talk.facts().legs.first().and_then(|leg| leg.heard.clone()).unwrap_or_default();
                 self.journal(
                     now,
                     What::Announced {
@@ -148,18 +129,17 @@ impl Session {
         }
         #[cfg(not(temoin_sabotage = "keep-after-objection"))]
         for erase in &erases {
-            self.erase(now, erase);
+            self.erase(now, at, erase);
         }
         #[cfg(temoin_sabotage = "keep-after-objection")]
         drop(erases);
     }
 
-    /// Takes from this call's segments, the running one among them, what the law takes from them.
-    fn erase(&mut self, now: Timestamp, erase: &Erase) {
+    /// Takes from this call's segments that began before it, the running one among them, what the law takes from them.
+    fn erase(&mut self, now: Timestamp, at: Timestamp, erase: &Erase) {
         let rules = Arc::clone(&self.rules);
-        if let Some(live) = self.recorder.live_mut() {
-            live.erased
-                .extend(talk::erased(erase, &rules.policy, &live.facts));
+        if let Some(live) = self.recorder.live_mut().filter(|live| live.facts.at <= at) {
+            live.erased.extend(talk::erased(erase, &rules.policy, &live.facts));
         }
         let why = match erase {
             Erase::Objected { .. } => "objected",
@@ -167,19 +147,15 @@ impl Session {
         };
         for index in 0..self.past.len() {
             let past = &mut self.past[index];
+            if past.facts.at > at {
+                continue;
+            }
             let gone = talk::erased(erase, &rules.policy, &past.facts);
             let before = past.kept.len();
             past.kept.retain(|purpose| !gone.contains(purpose));
             if past.kept.len() < before {
                 let (id, kept) = (past.id, super::names(&past.kept));
-                let entry = self.entry(
-                    now,
-                    Some(id),
-                    What::Amended {
-                        kept: kept.clone(),
-                        why: why.into(),
-                    },
-                );
+                let entry = self.entry(now, Some(id), What::Amended { kept: kept.clone(), why: why.into() });
                 self.out.push(Command::Amend(id, kept, entry));
             }
         }

@@ -25,7 +25,7 @@ use crate::facts::{Facts, Leg};
 use crate::id::{CallId, LegId, OrderNo, SegmentId};
 use crate::journal::{Entry, What};
 use crate::policy::Policy;
-use crate::ports::CallRecord;
+use crate::ports::{CallRecord, SegmentRecord};
 use crate::talk::Talk;
 use crate::words::{LegKind, Purpose};
 use hook::Hook;
@@ -129,10 +129,7 @@ struct Chance {
 impl Chance {
     fn bytes(&mut self) -> [u8; 10] {
         self.used += 1;
-        let hash = Sha256::new()
-            .chain_update(self.seed)
-            .chain_update(self.used.to_be_bytes())
-            .finalize();
+        let hash = Sha256::new().chain_update(self.seed).chain_update(self.used.to_be_bytes()).finalize();
         std::array::from_fn(|i| hash[i])
     }
 }
@@ -174,15 +171,18 @@ impl Session {
     }
 
     /// A leg that was found alive after a start, without the memory of what it heard and refused: it is never recorded
-    /// again in this call, and whatever records it is stopped.
+    /// again in this call, and whatever records it is stopped. `segments` are those that it left: an objection that
+    /// nobody heard still erases them.
     pub fn adopt(
         now: Timestamp,
         record: CallRecord,
         leg: LegId,
+        segments: &[SegmentRecord],
         rules: Arc<Rules>,
         seed: [u8; 32],
     ) -> (Self, Vec<Command>) {
         let mut session = Self::new(now, record, leg, None, rules, seed);
+        session.past = segments.iter().filter_map(Past::of).collect();
         session.muted = Some("found-after-restart");
         session.recorder = Recorder::Foreign { again: now };
         session.consider(now);
@@ -320,13 +320,7 @@ impl Session {
         // Told and drawn once: a second visit is let through at once.
         if matches!(self.phase, Phase::Talk) {
             self.order(Order::Release(Release::Admitted), Asked::Release);
-            self.journal(
-                now,
-                What::Released {
-                    how: Release::Admitted,
-                    why: "was-here-before".into(),
-                },
-            );
+            self.journal(now, What::Released { how: Release::Admitted, why: "was-here-before".into() });
         }
     }
 
@@ -368,21 +362,13 @@ impl Session {
     }
 
     fn entry(&self, now: Timestamp, segment: Option<SegmentId>, what: What) -> Entry {
-        Entry {
-            at: now,
-            call: Some(self.record.id.clone()),
-            segment,
-            what,
-        }
+        Entry { at: now, call: Some(self.record.id.clone()), segment, what }
     }
 }
 
 /// `now` and a while.
 fn after(now: Timestamp, while_: std::time::Duration) -> Timestamp {
-    SignedDuration::try_from(while_)
-        .ok()
-        .and_then(|d| now.checked_add(d).ok())
-        .unwrap_or(Timestamp::MAX)
+    SignedDuration::try_from(while_).ok().and_then(|d| now.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
 }
 
 /// What is known when a customer arrives.

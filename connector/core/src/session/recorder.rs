@@ -16,7 +16,7 @@ use crate::event::{Party, Role};
 use crate::facts::{Facts, Leg};
 use crate::id::SegmentId;
 use crate::journal::What;
-use crate::ports::{Ballot, Drawn, StoreError};
+use crate::ports::{Ballot, Drawn, SegmentRecord, StoreError};
 use crate::retention::{self, History, Recording};
 use crate::sampling;
 use crate::segment::{Closing, Deadlines, Ending, Flag, Segment};
@@ -35,12 +35,7 @@ pub(super) enum Recorder {
     /// It runs.
     Running(Box<Live>),
     /// It must not run; not confirmed yet.
-    Stopping {
-        live: Box<Live>,
-        stop: Stop,
-        again: Timestamp,
-        repeated: bool,
-    },
+    Stopping { live: Box<Live>, stop: Stop, again: Timestamp, repeated: bool },
     /// One that is not ours may run, and must not.
     Foreign { again: Timestamp },
 }
@@ -120,17 +115,22 @@ impl Recorder {
     }
 }
 
+impl Past {
+    /// A segment of an earlier run; none where nothing of it remains.
+    pub(super) fn of(record: &SegmentRecord) -> Option<Self> {
+        let facts = serde_json::from_value(record.segment.basis.get("facts")?.clone()).ok()?;
+        let kept: BTreeSet<_> =
+            record.kept_for.iter().filter_map(|purpose| Purpose::parse(purpose)).collect();
+        (!kept.is_empty()).then_some(Self { id: record.segment.id, facts, kept })
+    }
+}
+
 impl Live {
     /// Whether what may be recorded now is what this segment records: the same legs, purposes and rules.
     fn is(&self, wish: &Wish) -> bool {
         self.purposes == wish.decision.recorded_purposes
             && self.rules == rules_of(&wish.decision)
-            && self
-                .facts
-                .legs
-                .iter()
-                .map(|leg| &leg.id)
-                .eq(wish.facts.legs.iter().map(|leg| &leg.id))
+            && self.facts.legs.iter().map(|leg| &leg.id).eq(wish.facts.legs.iter().map(|leg| &leg.id))
     }
 }
 
@@ -148,11 +148,7 @@ impl Session {
             return;
         }
         self.parties = parties;
-        let agents: BTreeSet<String> = self
-            .parties
-            .iter()
-            .filter_map(|party| self.agent_of(party))
-            .collect();
+        let agents: BTreeSet<String> = self.parties.iter().filter_map(|party| self.agent_of(party)).collect();
         if !agents.is_empty() {
             if self.record.talked.is_none() {
                 self.record.talked = Some(at);
@@ -180,11 +176,7 @@ impl Session {
             (Recorder::Off | Recorder::Opening { durable: false, .. }, _) => {}
             (Recorder::Opening { live, durable: true }, Ok(wish)) if live.is(&wish) => self.start(),
             (Recorder::Opening { .. }, _) => {
-                let stop = Stop {
-                    ending: Ending::NeverStarted,
-                    until: now,
-                    cut_tail: false,
-                };
+                let stop = Stop { ending: Ending::NeverStarted, until: now, cut_tail: false };
                 self.finish(now, stop);
             }
             (Recorder::Starting(live) | Recorder::Running(live), wish) => {
@@ -192,16 +184,8 @@ impl Session {
                     Ok(wish) if live.is(wish) => return,
                     Ok(wish) => {
                         // Somebody who was not there before: his first words are cut off.
-                        let joined = wish
-                            .facts
-                            .legs
-                            .iter()
-                            .any(|leg| !live.facts.leg(&leg.id).is_some());
-                        Stop {
-                            ending: Ending::PartiesChanged,
-                            until: self.changed,
-                            cut_tail: joined,
-                        }
+                        let joined = wish.facts.legs.iter().any(|leg| !live.facts.leg(&leg.id).is_some());
+                        Stop { ending: Ending::PartiesChanged, until: self.changed, cut_tail: joined }
                     }
                     Err(why) => {
                         let ending = why.ending(&live.purposes);
@@ -209,11 +193,7 @@ impl Session {
                             ending,
                             Ending::Stranger | Ending::Objected | Ending::Private | Ending::Payment
                         );
-                        Stop {
-                            ending,
-                            until: self.changed,
-                            cut_tail,
-                        }
+                        Stop { ending, until: self.changed, cut_tail }
                     }
                 };
                 self.stop(now, stop);
@@ -254,14 +234,7 @@ impl Session {
     /// The running segment is over, whatever may follow: a code stopped it, or somebody said no.
     pub(super) fn segment_over(&mut self, now: Timestamp, ending: Ending, until: Timestamp) {
         let cut_tail = matches!(ending, Ending::Objected | Ending::Private);
-        self.stop(
-            now,
-            Stop {
-                ending,
-                until,
-                cut_tail,
-            },
-        );
+        self.stop(now, Stop { ending, until, cut_tail });
     }
 
     pub(super) fn recorder_started(&mut self, now: Timestamp, at: Timestamp) {
@@ -285,14 +258,7 @@ impl Session {
     pub(super) fn recorder_stopped(&mut self, now: Timestamp, at: Timestamp) {
         match &mut self.recorder {
             // A code in the dialplan, or somebody else. What it means may follow within milliseconds.
-            Recorder::Running(_) => self.stop(
-                now,
-                Stop {
-                    ending: Ending::Code,
-                    until: at,
-                    cut_tail: false,
-                },
-            ),
+            Recorder::Running(_) => self.stop(now, Stop { ending: Ending::Code, until: at, cut_tail: false }),
             Recorder::Stopping { stop, .. } => stop.until = stop.until.min(at),
             _ => {}
         }
@@ -310,19 +276,9 @@ impl Session {
                 self.out.push(Command::Journal(entry));
                 Recorder::Running(live)
             }
-            Recorder::Stopping {
-                mut live,
-                stop,
-                again,
-                repeated,
-            } if live.id == id => {
+            Recorder::Stopping { mut live, stop, again, repeated } if live.id == id => {
                 live.started.get_or_insert(now);
-                Recorder::Stopping {
-                    live,
-                    stop,
-                    again,
-                    repeated,
-                }
+                Recorder::Stopping { live, stop, again, repeated }
             }
             other => other,
         };
@@ -335,30 +291,13 @@ impl Session {
         match error {
             // It may run: stop it, and keep what it was allowed to record.
             DriverError::Unknown => {
-                self.alarm(
-                    now,
-                    Notice::NotStarted {
-                        why: error.to_string(),
-                    },
-                );
-                self.stop(
-                    now,
-                    Stop {
-                        ending: Ending::Gap,
-                        until: now,
-                        cut_tail: false,
-                    },
-                );
+                self.alarm(now, Notice::NotStarted { why: error.to_string() });
+                self.stop(now, Stop { ending: Ending::Gap, until: now, cut_tail: false });
             }
             DriverError::Gone => {}
             DriverError::Refused(_) | DriverError::Unsent => {
                 self.failures += 1;
-                self.alarm(
-                    now,
-                    Notice::NotStarted {
-                        why: error.to_string(),
-                    },
-                );
+                self.alarm(now, Notice::NotStarted { why: error.to_string() });
                 if self.failures >= FAILURES {
                     self.muted = Some("recorder-does-not-start");
                 }
@@ -366,14 +305,7 @@ impl Session {
         }
         if matches!(self.recorder, Recorder::Starting(_)) {
             let pause = std::time::Duration::from_secs(1) * u32::from(self.failures.max(1));
-            self.finish(
-                now,
-                Stop {
-                    ending: Ending::NeverStarted,
-                    until: now,
-                    cut_tail: false,
-                },
-            );
+            self.finish(now, Stop { ending: Ending::NeverStarted, until: now, cut_tail: false });
             self.quiet_until = Some(after(now, pause));
         }
     }
@@ -383,11 +315,7 @@ impl Session {
             Recorder::Stopping { live, stop, .. } => {
                 let stop = *stop;
                 // A mandatory recording runs on while nobody watches; what it has is kept.
-                let until = if live.flags.contains(&Flag::Unwatched) {
-                    now
-                } else {
-                    stop.until
-                };
+                let until = if live.flags.contains(&Flag::Unwatched) { now } else { stop.until };
                 self.finish(now, Stop { until, ..stop });
                 1
             }
@@ -426,20 +354,13 @@ impl Session {
             // No journal, no recording.
             self.recorder = Recorder::Off;
             self.quiet_until = Some(after(now, std::time::Duration::from_secs(1)));
-            self.alarm(
-                now,
-                Notice::NotStarted {
-                    why: error.to_string(),
-                },
-            );
+            self.alarm(now, Notice::NotStarted { why: error.to_string() });
         }
     }
 
     pub(super) fn drawn(&mut self, drawn: Vec<Drawn>) {
         self.drawing = false;
-        let fallen = drawn
-            .into_iter()
-            .map(|drawn| (drawn.ballot.campaign, drawn.selected));
+        let fallen = drawn.into_iter().map(|drawn| (drawn.ballot.campaign, drawn.selected));
         self.talk
             .facts_mut()
             .sampling
@@ -450,20 +371,11 @@ impl Session {
     pub(super) fn not_drawn(&mut self, now: Timestamp, error: &StoreError) {
         // Without a lot a call is never drawn.
         self.drawing = false;
-        self.alarm(
-            now,
-            Notice::NotStarted {
-                why: error.to_string(),
-            },
-        );
+        self.alarm(now, Notice::NotStarted { why: error.to_string() });
     }
 
     pub(super) fn recorder_ended(&mut self, now: Timestamp, at: Timestamp) {
-        let hung_up = Stop {
-            ending: Ending::HungUp,
-            until: at,
-            cut_tail: false,
-        };
+        let hung_up = Stop { ending: Ending::HungUp, until: at, cut_tail: false };
         match &self.recorder {
             // Closed once it is known to be there.
             Recorder::Off | Recorder::Opening { durable: false, .. } => {}
@@ -487,21 +399,9 @@ impl Session {
         if let Recorder::Starting(live) | Recorder::Running(live) = &mut self.recorder {
             if live.mandatory {
                 live.flags.push(Flag::Unwatched);
-                self.alarm(
-                    now,
-                    Notice::Mandatory {
-                        why: "unwatched".into(),
-                    },
-                );
+                self.alarm(now, Notice::Mandatory { why: "unwatched".into() });
             }
-            self.stop(
-                now,
-                Stop {
-                    ending: Ending::Gap,
-                    until: since,
-                    cut_tail: false,
-                },
-            );
+            self.stop(now, Stop { ending: Ending::Gap, until: since, cut_tail: false });
         }
     }
 
@@ -530,19 +430,15 @@ impl Session {
         if held {
             return Err(Why::Held);
         }
-        Ok(Wish {
-            facts: facts.clone(),
-            decision,
-        })
+        Ok(Wish { facts: facts.clone(), decision })
     }
 
     /// Brings the facts' legs in line with who is connected.
     fn seat(&mut self) -> Result<(), Why> {
         let rules = Arc::clone(&self.rules);
         let present = self.talk.facts().legs[1..].iter().map(|leg| leg.id.clone());
-        let gone: Vec<_> = present
-            .filter(|id| !self.parties.iter().any(|party| party.leg.0 == **id))
-            .collect();
+        let gone: Vec<_> =
+            present.filter(|id| !self.parties.iter().any(|party| party.leg.0 == **id)).collect();
         for leg in gone {
             self.talk.apply(&rules.policy, &Event::Leave { leg });
         }
@@ -595,18 +491,10 @@ impl Session {
         let purposes = wish.decision.recorded_purposes.clone();
         let retention = self.deadlines(&wish.facts, &purposes, now, now);
         let mandatory = purposes.iter().any(|purpose| {
-            wish.decision
-                .purposes
-                .get(purpose)
-                .is_some_and(|of| of.duty == CombinedDuty::Must)
+            wish.decision.purposes.get(purpose).is_some_and(|of| of.duty == CombinedDuty::Must)
         });
-        let agents = wish
-            .facts
-            .legs
-            .iter()
-            .filter_map(|leg| leg.agent.as_ref())
-            .map(ToString::to_string)
-            .collect();
+        let agents =
+            wish.facts.legs.iter().filter_map(|leg| leg.agent.as_ref()).map(ToString::to_string).collect();
         let segment = Segment {
             id,
             call: self.record.id.clone(),
@@ -622,13 +510,7 @@ impl Session {
             }),
             retention,
         };
-        let entry = self.entry(
-            now,
-            Some(id),
-            What::Opened {
-                purposes: super::names(&purposes),
-            },
-        );
+        let entry = self.entry(now, Some(id), What::Opened { purposes: super::names(&purposes) });
         self.out.push(Command::Open(Box::new(segment), entry));
         let live = Box::new(Live {
             id,
@@ -655,32 +537,17 @@ impl Session {
             Recorder::Starting(live) | Recorder::Running(live) => {
                 self.order(Order::Stop, Asked::Stop);
                 let again = after(now, self.rules.desk.timing.stop_again);
-                Recorder::Stopping {
-                    live,
-                    stop: wanted,
-                    again,
-                    repeated: false,
-                }
+                Recorder::Stopping { live, stop: wanted, again, repeated: false }
             }
             // The first stop says where the audio ends; a graver reason cuts the more.
-            Recorder::Stopping {
-                live,
-                stop,
-                again,
-                repeated,
-            } => {
+            Recorder::Stopping { live, stop, again, repeated } => {
                 let graver = matches!(stop.ending, Ending::Code | Ending::PartiesChanged) || wanted.cut_tail;
                 let stop = Stop {
                     ending: if graver { wanted.ending } else { stop.ending },
                     until: stop.until.min(wanted.until),
                     cut_tail: stop.cut_tail || wanted.cut_tail,
                 };
-                Recorder::Stopping {
-                    live,
-                    stop,
-                    again,
-                    repeated,
-                }
+                Recorder::Stopping { live, stop, again, repeated }
             }
             other => other,
         };
@@ -716,11 +583,7 @@ impl Session {
         };
         let entry = self.entry(now, Some(live.id), What::Closed(closing.clone()));
         self.out.push(Command::Close(live.id, closing, entry));
-        self.past.push(Past {
-            id: live.id,
-            facts: live.facts,
-            kept,
-        });
+        self.past.push(Past { id: live.id, facts: live.facts, kept });
     }
 
     fn deadlines(
@@ -730,13 +593,7 @@ impl Session {
         start: Timestamp,
         end: Timestamp,
     ) -> Deadlines {
-        let recording = Recording {
-            facts,
-            policy: &self.rules.policy,
-            purposes,
-            start,
-            end,
-        };
+        let recording = Recording { facts, policy: &self.rules.policy, purposes, start, end };
         // A decision that allows a recording has dates for it; for no purposes there are none.
         let fate = retention::fate(&recording, &History::default());
         fate.map_or_else(
@@ -750,13 +607,7 @@ impl Session {
     }
 
     fn agent_of(&self, party: &Party) -> Option<String> {
-        let by_extension = || {
-            self.rules
-                .desk
-                .extensions
-                .get(party.extension.as_deref()?)
-                .cloned()
-        };
+        let by_extension = || self.rules.desk.extensions.get(party.extension.as_deref()?).cloned();
         party.agent.clone().or_else(by_extension)
     }
 
@@ -783,25 +634,15 @@ impl Session {
                 .collect(),
             (None, why) => [("*".to_owned(), why.unwrap_or_default().to_owned())].into(),
         };
-        let agents = self
-            .parties
-            .iter()
-            .filter_map(|party| self.agent_of(party))
-            .collect();
-        let what = What::Decided {
-            record,
-            agents,
-            reasons,
-        };
+        let agents = self.parties.iter().filter_map(|party| self.agent_of(party)).collect();
+        let what = What::Decided { record, agents, reasons };
         if self.told.as_ref() == Some(&what) {
             return;
         }
         if !record && self.record.outcome != "recorded" {
             let nearest = decision.and_then(|decision| decision.purposes.values().map(|of| of.reason).max());
-            let word = nearest.map_or_else(
-                || shell.unwrap_or("unknown").to_owned(),
-                |reason| reason.to_string(),
-            );
+            let word =
+                nearest.map_or_else(|| shell.unwrap_or("unknown").to_owned(), |reason| reason.to_string());
             if self.record.outcome != word {
                 self.record.outcome = word;
                 self.index();
@@ -840,11 +681,7 @@ impl Why {
 }
 
 fn rules_of(decision: &Decision) -> Rules {
-    decision
-        .purposes
-        .iter()
-        .map(|(purpose, of)| (purpose.clone(), of.rules.clone()))
-        .collect()
+    decision.purposes.iter().map(|(purpose, of)| (purpose.clone(), of.rules.clone())).collect()
 }
 
 /// What is written down of the facts: whose call it was stands elsewhere, and is erased on its own date.

@@ -85,6 +85,8 @@ pub struct Truth {
     pub heard: Option<i64>,
     /// Somebody objected at, or declared the call private: nothing of before remains.
     pub erased_at: Option<i64>,
+    /// As `erased_at`, but noted on the leg while nobody listened: true once it can be read.
+    pub noted_at: Option<i64>,
 }
 
 /// A file on the PBX's disk.
@@ -279,7 +281,7 @@ impl World {
                         self.private = !self.private;
                         self.forbid("private", self.private);
                         if self.private {
-                            self.truth.erased_at = Some(self.ms);
+                            self.erases();
                         }
                     }
                     _ => {}
@@ -322,9 +324,14 @@ impl World {
     }
 
     fn objected(&mut self) {
-        self.truth.erased_at = Some(self.ms);
+        self.erases();
         self.seen.objection |= !self.recorded.is_empty();
         self.forbid("objected", true);
+    }
+
+    fn erases(&mut self) {
+        let at = if self.gap_until.is_some() { &mut self.truth.noted_at } else { &mut self.truth.erased_at };
+        *at = Some(self.ms);
     }
 
     /// A code in the talk: the dialplan stops first, notes, and then tells.
@@ -354,7 +361,9 @@ impl World {
         });
         let record = record.expect("every call is in the index");
         let rules = Arc::clone(&self.rules);
-        let (session, commands) = Session::adopt(now, record, LegId("c".into()), rules, [self.seed ^ 1; 32]);
+        let past: Vec<_> = self.opened.iter().map(|id| self.segment(*id)).collect();
+        let leg = LegId("c".into());
+        let (session, commands) = Session::adopt(now, record, leg, &past, rules, [self.seed ^ 1; 32]);
         self.session = session;
         for id in open {
             let segment = self.segment(id);
@@ -377,7 +386,12 @@ impl World {
         });
         let segment = segment.expect("an open segment was opened");
         temoin_core::ports::SegmentRecord {
-            kept_for: segment.purposes.clone(),
+            kept_for: self
+                .amended
+                .get(&id)
+                .or_else(|| self.closed.get(&id).map(|closing| &closing.kept))
+                .unwrap_or(&segment.purposes)
+                .clone(),
             retention: segment.retention,
             segment,
             state: temoin_core::segment::State::Open,
@@ -458,6 +472,7 @@ impl World {
 
     fn link_back(&mut self) {
         self.gap_until = None;
+        self.truth.erased_at = self.truth.noted_at.take().or(self.truth.erased_at);
         let (parties, at) = (self.parties(), self.at(self.ms));
         let keys = Some(self.notes.clone());
         for event in [CallEvent::Noted { keys }, CallEvent::Parties { parties, at }, CallEvent::LinkBack] {
@@ -517,9 +532,10 @@ impl World {
         let at = self.at(self.ms);
         match order {
             Order::Announce(media) => {
-                let text = [Text::OptOut, Text::OptIn, Text::Notice, Text::Info, Text::Refused, Text::Unavailable]
-                    .into_iter()
-                    .find(|text| media.name.ends_with(&format!("{text:?}")));
+                let text =
+                    [Text::OptOut, Text::OptIn, Text::Notice, Text::Info, Text::Refused, Text::Unavailable]
+                        .into_iter()
+                        .find(|text| media.name.ends_with(&format!("{text:?}")));
                 let length = media.length.as_millis() as i64;
                 self.playing = text.map(|text| (number, text, self.ms + length));
             }
@@ -572,7 +588,9 @@ impl World {
         closed
             && self.commands.iter().any(|command| match command {
                 Command::Close(closed, _, entry) => *closed == id && matches!(entry.what, What::Closed(_)),
-                Command::Amend(amended, _, entry) => *amended == id && matches!(entry.what, What::Amended { .. }),
+                Command::Amend(amended, _, entry) => {
+                    *amended == id && matches!(entry.what, What::Amended { .. })
+                }
                 _ => false,
             })
             || self.seen.restart && self.closed.contains_key(&id)
@@ -595,7 +613,13 @@ fn arrival(at: Timestamp) -> Arrival {
 /// A desk with a sound for every text, named by it.
 pub fn desk() -> Desk {
     let texts = [
-        Text::OptOut, Text::OptIn, Text::Notice, Text::Info, Text::Refused, Text::Unavailable, Text::Alternative,
+        Text::OptOut,
+        Text::OptIn,
+        Text::Notice,
+        Text::Info,
+        Text::Refused,
+        Text::Unavailable,
+        Text::Alternative,
     ];
     let sounds = texts.map(|text| {
         let media = temoin_core::command::Media {
