@@ -75,9 +75,11 @@ impl Session {
             // Nobody can press another's code, so the code itself tells whose it is.
             let facts = self.talk.facts();
             let of = |side, digits: &str| talk::function_of(&rules.policy, facts, side, digits);
-            let own = code.strip_prefix('*').and_then(|digits| of(Side::Caller, digits));
-            let by = if own.is_some() { "customer" } else { "agent" };
-            match own.or_else(|| of(Side::Agent, &code)) {
+            let agents = of(Side::Agent, &code);
+            let own =
+                || own_code(&code).and_then(|key| of(Side::Caller, key)).filter(|of| *of == Function::Object);
+            let by = if agents.is_some() { "agent" } else { "customer" };
+            match agents.or_else(own) {
                 Some(function) => self.pressed_in_talk(now, at, by, None, Some(function)),
                 None => self.pressed_in_talk(now, at, "unknown", None, None),
             }
@@ -89,15 +91,15 @@ impl Session {
         self.journal(now, What::Pressed { by: "unknown".into(), meaning: "not-readable".into() });
     }
 
+    /// In the hook a key is what the prompt says. In the talk the customer has one code, `*` and his key to object; a
+    /// bare digit then belongs to the talk.
     fn meaning(&self, leg: &LegId, keys: &str) -> Option<Function> {
-        talk::meaning(&self.rules.policy, self.talk.facts(), &leg.0, self.spoken_of(leg, keys)?)
-    }
-
-    /// The key as the prompt speaks of it: the customer's own code in the talk is `*` and his key; a bare digit then
-    /// belongs to the talk.
-    fn spoken_of<'k>(&self, leg: &LegId, keys: &'k str) -> Option<&'k str> {
-        let in_talk = !matches!(self.phase, Phase::Hook(_));
-        if *leg == self.leg && in_talk { keys.strip_prefix('*') } else { Some(keys) }
+        let of = |keys| talk::meaning(&self.rules.policy, self.talk.facts(), &leg.0, keys);
+        if *leg == self.leg && !matches!(self.phase, Phase::Hook(_)) {
+            of(own_code(keys)?).filter(|function| *function == Function::Object)
+        } else {
+            of(keys)
+        }
     }
 
     fn apply(&mut self, now: Timestamp, at: Timestamp, presser: &LegId, function: Function) {
@@ -160,6 +162,11 @@ impl Session {
             }
         }
     }
+}
+
+/// The key in the customer's own code.
+fn own_code(code: &str) -> Option<&str> {
+    code.strip_prefix('*')
 }
 
 /// `*9@1795285695.182` → the code, and when.

@@ -243,7 +243,7 @@ impl Session {
             CallEvent::RecorderStopped { at } => self.recorder_stopped(now, at),
             CallEvent::Ended { at } => self.ended(now, at),
             CallEvent::LinkLost { since } => self.link_lost(now, since),
-            CallEvent::LinkBack => self.link = Link::Up,
+            CallEvent::LinkBack => self.link_back(now),
             CallEvent::Done { order, reply } => {
                 if let Some(asked) = self.pending.remove(&order) {
                     self.done(now, asked, reply);

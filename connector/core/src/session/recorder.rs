@@ -405,15 +405,25 @@ impl Session {
         }
     }
 
+    pub(super) fn link_back(&mut self, now: Timestamp) {
+        self.link = Link::Up;
+        // What could not be sent is sent at once.
+        if let Recorder::Stopping { again, .. } | Recorder::Foreign { again } = &mut self.recorder {
+            *again = now;
+        }
+    }
+
     fn wish(&mut self, now: Timestamp) -> Result<Wish, Why> {
         self.looked = now;
+        // Who is there is known even where nothing is recorded: an objection erases what was.
+        let seated = self.seat();
         if let Some(why) = self.muted {
             return Err(Why::Muted(why));
         }
         if self.link == Link::Lost {
             return Err(Why::Link);
         }
-        self.seat()?;
+        seated?;
         if !self.parties.iter().any(|party| party.role == Role::Member) {
             return Err(Why::Alone);
         }

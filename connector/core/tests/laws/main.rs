@@ -53,7 +53,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::CustomerKey('1')),
         3 => any::<bool>().prop_map(Act::Hold),
         2 => (50_u32..3000).prop_map(Act::Gap),
-        1 => Just(Act::Restart),
+        2 => Just(Act::Restart),
         1 => (50_u32..4000).prop_map(Act::LockStore),
         1 => (50_u32..4000).prop_map(Act::Deaf),
     ]

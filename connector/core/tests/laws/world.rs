@@ -132,6 +132,8 @@ pub struct World {
     pub closed: BTreeMap<SegmentId, Closing>,
     pub amended: BTreeMap<SegmentId, Vec<String>>,
     pub recorded: Vec<SegmentId>,
+    /// Closed after a restart.
+    reconciled: BTreeSet<SegmentId>,
     pub truth: Truth,
     pub seen: Seen,
     forbidden_since: BTreeMap<&'static str, i64>,
@@ -170,6 +172,7 @@ impl World {
             closed: BTreeMap::new(),
             amended: BTreeMap::new(),
             recorded: Vec::new(),
+            reconciled: BTreeSet::new(),
             truth: Truth::default(),
             seen: Seen::default(),
             forbidden_since: BTreeMap::new(),
@@ -370,6 +373,7 @@ impl World {
             let recording = self.tapes.get(&id).map(|tape| self.at(tape.from));
             let closing = temoin_core::reconcile::close(&segment, recording, Some(self.at(alive)), now);
             self.closed.insert(id, closing);
+            self.reconciled.insert(id);
         }
         self.perform(commands);
         let (parties, at) = (self.parties(), self.at(self.ms));
@@ -593,7 +597,7 @@ impl World {
                 }
                 _ => false,
             })
-            || self.seen.restart && self.closed.contains_key(&id)
+            || self.reconciled.contains(&id)
     }
 }
 
