@@ -2,6 +2,7 @@
 //! when is it kept. Pure: no I/O, no clock, no runtime, no database language and no word of any PBX. Time and chance
 //! come in as arguments.
 
+pub mod access;
 mod campaign;
 mod combine;
 pub mod command;

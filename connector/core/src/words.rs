@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 /// A closed list of words, each written in files as its `as_str`.
 pub trait Word: Copy + 'static {
-    /// All the words, weakest first where they have an order.
+    /// All the words: weakest first where they have an order, else by name where they are listed.
     const ALL: &'static [Self];
     /// The word as files write it.
     fn as_str(self) -> &'static str;
@@ -76,16 +76,16 @@ words! {
 
     /// What an announcement must say.
     Element {
-        Recorded = "recorded", Listened = "listened", Purposes = "purposes", Controller = "controller",
-        Object = "object", Accept = "accept", Info = "info", Retention = "retention", Copy = "copy",
-        RefusalEffect = "refusal-effect", Complaint = "complaint", Rights = "rights",
+        Accept = "accept", Complaint = "complaint", Controller = "controller", Copy = "copy", Info = "info",
+        Listened = "listened", Object = "object", Purposes = "purposes", Recorded = "recorded",
+        RefusalEffect = "refusal-effect", Retention = "retention", Rights = "rights",
     }
 
     /// What must be on file before anything is recorded.
     Prerequisite {
-        RegisterEntry = "register-entry", Dpia = "dpia", WorksCouncil = "works-council",
-        EmployeeNotice = "employee-notice", NoOtherProofNote = "no-other-proof-note",
-        TransferInstrument = "transfer-instrument",
+        Dpia = "dpia", EmployeeNotice = "employee-notice", NoOtherProofNote = "no-other-proof-note",
+        RegisterEntry = "register-entry", TransferInstrument = "transfer-instrument",
+        WorksCouncil = "works-council",
     }
 
     /// The event a period of retention counts from. The first two have always happened.
@@ -298,12 +298,17 @@ pub fn codes_covering<'c>(
     codes: &'c [Territory],
     territory: &'c Territory,
 ) -> impl Iterator<Item = &'c Territory> + use<'c> {
-    codes.iter().filter(move |code| *code == territory || code.as_str() == territory.country())
+    codes
+        .iter()
+        .filter(move |code| *code == territory || code.as_str() == territory.country())
 }
 
 /// Whether a name has only lower-case letters, digits and hyphens, and at least one of them.
 pub(crate) fn is_plain_name(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 /// Whether a telephone number is in E.164 form: `+` and 6 to 15 digits.
@@ -314,9 +319,14 @@ pub(crate) fn is_e164(text: &str) -> bool {
 
 /// A number as dialled or displayed, without the signs people write between digits, a leading `00` read as `+`.
 pub(crate) fn plain_number(number: &str) -> String {
-    let plain: String =
-        number.chars().filter(|c| !c.is_whitespace() && !matches!(c, '.' | '-' | '(' | ')')).collect();
-    plain.strip_prefix("00").map(|rest| format!("+{rest}")).unwrap_or(plain)
+    let plain: String = number
+        .chars()
+        .filter(|c| !c.is_whitespace() && !matches!(c, '.' | '-' | '(' | ')'))
+        .collect();
+    plain
+        .strip_prefix("00")
+        .map(|rest| format!("+{rest}"))
+        .unwrap_or(plain)
 }
 
 #[cfg(test)]
@@ -331,6 +341,12 @@ mod tests {
     }
 
     #[test]
+    fn words_without_strictness_are_listed_by_name() {
+        assert!(Element::ALL.is_sorted_by_key(|word| word.as_str()));
+        assert!(Prerequisite::ALL.is_sorted_by_key(|word| word.as_str()));
+    }
+
+    #[test]
     fn a_custom_purpose_has_a_name() {
         assert!(Purpose::parse("x-survey").is_some());
         for bad in ["x-", "survey", "Quality", "x-Ü", ""] {
@@ -341,7 +357,10 @@ mod tests {
     #[test]
     fn a_territory_has_a_country() {
         for good in ["FR", "US-CA", "CA-QC", "FR-974", "GB-1"] {
-            assert_eq!(Territory::parse(good).map(|t| t.country().to_owned()).as_deref(), Some(&good[..2]));
+            assert_eq!(
+                Territory::parse(good).map(|t| t.country().to_owned()).as_deref(),
+                Some(&good[..2])
+            );
         }
         for bad in ["", "F", "fr", "FRA", "FR-", "FR-ABCD", "éF", "US-ca"] {
             assert!(Territory::parse(bad).is_none(), "{bad:?}");

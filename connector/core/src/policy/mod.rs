@@ -39,13 +39,12 @@ impl Policy {
     /// # Errors
     /// All findings that bar the site policy from being read, or two packs with one id.
     pub fn load(site: File<'_>, packs: &[File<'_>]) -> Result<Self, Vec<Finding>> {
-        let findings = Findings::default();
-        let loaded = Packs::read(packs, &findings);
-        let duplicates = loaded.duplicates.clone();
-        let left_out = findings.sorted();
+        let unread = Findings::default();
+        let read = pack::read(packs, &unread);
+        let left_out = unread.sorted();
 
         let findings = Findings::default();
-        duplicates.into_iter().for_each(|finding| findings.add(finding));
+        let loaded = Packs::of(&read, &findings);
         let no_duplicates = findings.count() == 0;
         let parsed = match Document::parse(site.0, site.1) {
             Ok(document) => parse(&document, &findings),
@@ -55,9 +54,12 @@ impl Policy {
             }
         };
         match parsed {
-            Some(site_policy) if no_duplicates => {
-                Ok(Self { site: site_policy, packs: loaded, hash: hash(site.1, packs), left_out })
-            }
+            Some(site_policy) if no_duplicates => Ok(Self {
+                site: site_policy,
+                packs: loaded,
+                hash: hash(site.1, packs),
+                left_out,
+            }),
             _ => {
                 left_out.into_iter().for_each(|finding| findings.add(finding));
                 Err(findings.sorted())
@@ -88,7 +90,10 @@ impl Policy {
     /// The line that has a number. The number may be decorated, and begin with `00`.
     pub fn line_by_number(&self, number: &str) -> Option<&Line> {
         let number = plain_number(number);
-        self.site.lines.values().find(|line| line.numbers.iter().any(|n| **n == number))
+        self.site
+            .lines
+            .values()
+            .find(|line| line.numbers.iter().any(|n| **n == number))
     }
 
     /// An agent by id.
@@ -119,45 +124,29 @@ fn hash(site: &str, packs: &[File<'_>]) -> [u8; 32] {
 
 /// The loaded packs, by id.
 #[derive(Clone, Debug, Default)]
-pub struct Packs {
-    by_id: BTreeMap<Arc<str>, Pack>,
-    duplicates: Vec<Finding>,
-}
+pub struct Packs(BTreeMap<Arc<str>, Pack>);
 
 impl Packs {
-    /// Reads packs; those that cannot be read are left out, the reasons are among the findings.
-    pub(crate) fn read(files: &[File<'_>], findings: &Findings) -> Self {
-        let mut packs = Self::default();
-        let distinct: BTreeSet<File<'_>> = files.iter().copied().collect();
-        for (file, text) in distinct {
-            let document = match Document::parse(file, text) {
-                Ok(document) => document,
-                Err(finding) => {
-                    findings.add(finding);
-                    continue;
-                }
-            };
-            let Some(pack) = pack::parse(&document, findings) else {
-                continue;
-            };
-            if packs.by_id.contains_key(&pack.id) {
+    /// Packs by their ids. That two have the same is a finding.
+    pub(crate) fn of(read: &[(Document<'_>, Pack)], findings: &Findings) -> Self {
+        let mut by_id = BTreeMap::new();
+        for (document, pack) in read {
+            if by_id.insert(pack.id.clone(), pack.clone()).is_some() {
                 let hint = "another loaded pack has this id";
-                packs.duplicates.push(document.finding(Code::DuplicatePack, &Path::of("pack"), hint));
-            } else {
-                packs.by_id.insert(pack.id.clone(), pack);
+                findings.add(document.finding(Code::DuplicatePack, &Path::of("pack"), hint));
             }
         }
-        packs
+        Self(by_id)
     }
 
     /// All of them, in the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = &Pack> {
-        self.by_id.values()
+        self.0.values()
     }
 
     /// A pack by id.
     pub fn named(&self, id: &str) -> Option<&Pack> {
-        self.by_id.get(id)
+        self.0.get(id)
     }
 
     /// A pack by id, if it is of one of these kinds.
@@ -184,7 +173,9 @@ impl Packs {
 
     /// Whether the pack or an ancestor names a parent that is not loaded or cannot be one.
     pub(crate) fn has_lost_parent(&self, pack: &Pack) -> bool {
-        self.lineage(pack).iter().any(|p| p.parent.is_some() && self.parent(p).is_none())
+        self.lineage(pack)
+            .iter()
+            .any(|p| p.parent.is_some() && self.parent(p).is_none())
     }
 }
 

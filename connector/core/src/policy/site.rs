@@ -36,7 +36,7 @@ pub struct Site {
     /// Exceptions from caps, by name.
     pub exceptions: BTreeMap<Arc<str>, Exception>,
     /// Which purposes a role may hear.
-    pub roles: BTreeMap<Arc<str>, BTreeSet<Purpose>>,
+    pub roles: BTreeMap<Arc<str>, Vec<Purpose>>,
     /// What the site asks of itself beyond the packs: rules cited as `site/tighten.<purpose>`.
     pub tighten: BTreeMap<Purpose, Rule>,
 }
@@ -100,7 +100,8 @@ impl Keys {
     /// These keys, with those of a prompt put in the place of the same functions.
     pub fn replaced_by(&self, other: &Self) -> Self {
         let mut keys = self.clone();
-        keys.0.extend(other.0.iter().map(|(function, key)| (*function, key.clone())));
+        keys.0
+            .extend(other.0.iter().map(|(function, key)| (*function, key.clone())));
         keys
     }
 }
@@ -155,11 +156,11 @@ pub struct Campaign {
     /// How many of a thousand calls.
     pub rate: u16,
     /// Only these lines.
-    pub lines: Option<BTreeSet<Arc<str>>>,
+    pub lines: Option<Vec<Arc<str>>>,
     /// Only these queues.
-    pub queues: Option<BTreeSet<Arc<str>>>,
+    pub queues: Option<Vec<Arc<str>>>,
     /// Only these agents.
-    pub agents: Option<BTreeSet<Arc<str>>>,
+    pub agents: Option<Vec<Arc<str>>>,
     /// Only calls that go this way.
     pub direction: Option<Direction>,
     /// Only between these local times.
@@ -269,7 +270,9 @@ pub struct Exception {
 impl Exception {
     /// Whether somebody approved it: with a text that is not blank.
     pub fn approved_by(&self, who: Approver) -> bool {
-        self.approved.get(&who).is_some_and(|text| !text.trim().is_empty())
+        self.approved
+            .get(&who)
+            .is_some_and(|text| !text.trim().is_empty())
     }
 }
 
