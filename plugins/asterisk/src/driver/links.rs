@@ -105,11 +105,17 @@ async fn ami_session(shared: &Shared, notes: &mpsc::UnboundedSender<Note>) -> Re
         let _ = notes.send(Note::Ami(event));
     });
     tokio::pin!(running);
+    let checking = check_ami(shared, &handle, deadline);
+    tokio::pin!(checking);
     tokio::select! {
-        lost = &mut running => return Err(Trouble::Absent(lost.why)),
-        checked = check_ami(shared, &handle, deadline) => checked?,
+        checked = &mut checking => checked?,
+        lost = &mut running => match checking.await {
+            // Asterisk closes behind a refusal, and the refusal is the better reason.
+            Err(Trouble::Fault(fault)) => return Err(Trouble::Fault(fault)),
+            _ => return Err(Trouble::Absent(lost.why)),
+        },
     }
-    shared.ami.send_replace(Some(handle));
+    shared.ami.send_replace(Some(handle.clone()));
     let _ = notes.send(Note::Up(Link::Ami));
     Ok(running.await)
 }
