@@ -6,5 +6,9 @@ pub mod command;
 pub mod event;
 pub mod id;
 pub mod journal;
+pub mod life;
+pub mod number;
 pub mod ports;
 pub mod segment;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
