@@ -1,1 +1,4 @@
 //! What is done: the sources of the `temoin` program.
+
+pub mod audio;
+pub mod keep;
