@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::{DriverError, Reply};
 use crate::id::{CallId, LegId, OrderNo, SegmentId};
 use crate::ports::{Drawn, StoreError};
-use crate::words::Direction;
+pub use crate::words::Direction;
 
 /// A customer's leg that has reached the hook in the dialplan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -132,6 +132,11 @@ pub enum What {
     },
     /// A segment lies in the vault.
     Kept(KeptNote),
+    /// A segment was ordered, and there is nothing to keep of it.
+    Lost {
+        /// Why.
+        why: String,
+    },
     /// A segment is about to be erased.
     Erasing {
         /// Why.

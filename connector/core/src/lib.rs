@@ -15,7 +15,9 @@ pub mod finding;
 mod force;
 pub mod id;
 pub mod journal;
+pub mod life;
 pub mod lint;
+pub mod number;
 pub mod pack;
 pub mod policy;
 pub mod ports;
@@ -25,5 +27,8 @@ pub mod sampling;
 pub mod segment;
 pub mod session;
 pub mod talk;
+#[cfg(any(test, feature = "testing"))]
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod time;
 pub mod words;

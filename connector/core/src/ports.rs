@@ -104,7 +104,8 @@ pub struct Drawn {
     pub selected: bool,
 }
 
-/// A change of the index. All changes of one `commit` are durable together or not at all.
+/// A change of the index. All changes of one `commit` are durable together or not at all. One that names a segment
+/// that is not there changes nothing: a late word about it must not cost the others their commit.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// A line of the journal.
@@ -176,7 +177,8 @@ pub struct SegmentRecord {
 /// Which calls. All that is given must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallQuery {
-    /// The end of the number, digits only (so that `+33199001234`, `0199001234` and `1234` find it).
+    /// The end of the number, digits only (so that `+33199001234`, `0199001234` and `1234` find it): see
+    /// [`crate::number::Tail`].
     pub number: Option<String>,
     /// An agent.
     pub agent: Option<String>,
@@ -201,7 +203,9 @@ pub enum SegmentQuery {
     Call(CallId),
     /// All in a state, oldest first, at most so many.
     In(State, u32),
-    /// Kept ones whose `scheduled` is at or before this, at most so many.
+    /// All in a state whose id comes after this one, in order of id, at most so many: to walk them all in pages.
+    After(State, Option<SegmentId>, u32),
+    /// Kept ones whose `scheduled` is at or before this, the earliest first, at most so many.
     Due(Timestamp, u32),
 }
 
@@ -270,6 +274,9 @@ pub trait Vault: Send + Sync + 'static {
 
     /// Removes the object. One that is not there is removed already.
     async fn shred(&self, id: SegmentId) -> Result<(), VaultError>;
+
+    /// Whether the stored bytes are those that were sealed, without decrypting them.
+    async fn check(&self, id: SegmentId, sealed: &Sealed) -> Result<(), VaultError>;
 
     /// The ids of all objects.
     async fn list(&self) -> Result<Vec<SegmentId>, VaultError>;
