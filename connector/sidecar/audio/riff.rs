@@ -50,10 +50,7 @@ pub fn scan(file: &mut (impl Read + Seek)) -> Result<Layout, AudioError> {
 
     let end = start + declared;
     let to_the_end = len.saturating_sub(start);
-    let believed = match declared {
-        0 if to_the_end > 0 => riff_len + 8 == len || only_chunks(file, start, len)?,
-        _ => end <= len && only_chunks(file, end + declared % 2, len)?,
-    };
+    let believed = end <= len && only_chunks(file, end + declared % 2, len)?;
     let bytes = if believed { declared } else { to_the_end };
     let repaired = !believed || bytes % 2 != 0;
     Ok(Layout {

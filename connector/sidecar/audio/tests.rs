@@ -30,9 +30,16 @@ fn the_samples_are_found_whatever_the_header_says() {
     appended[40..44].copy_from_slice(&2000_u32.to_le_bytes());
 
     //                          file, frames, repaired, closed
-    let cases: [(&str, Vec<u8>, u64, bool, bool); 13] = [
+    let cases: [(&str, Vec<u8>, u64, bool, bool); 14] = [
         ("closed", good.clone(), 1000, false, true),
         ("never closed (Asterisk)", lengths(0, 0), 1000, true, false),
+        (
+            "died between the two lengths",
+            lengths(2036, 0),
+            1000,
+            true,
+            false,
+        ),
         ("a stream", lengths(u32::MAX, u32::MAX), 1000, true, false),
         ("too long", lengths(9036, 9000), 1000, true, false),
         (
