@@ -44,8 +44,9 @@ pub struct Settings {
     /// The directory into which the PBX records: `<segment>-in.wav` is the customer's voice, `<segment>-out.wav` what
     /// he heard.
     pub spool: PathBuf,
-    /// A file that has not grown for so long is complete, even if nobody wrote the lengths into its header. More than
-    /// a recorder takes from one write to the next (Asterisk: 32 KiB, 2.048 s at 8 kHz). Default 5 s.
+    /// A file whose lengths nobody wrote into its header is complete once it has not grown for so long: its recorder
+    /// died. Much more than a recorder takes from one write to the next (Asterisk: 32 KiB, 2.048 s at 8 kHz), so that
+    /// a slow disk does not look like a death; one that was closed properly does not wait for it. Default 10 s.
     pub quiet: Duration,
     /// A file that is not there so long after the end of its segment does not come any more. Default 60 s.
     pub missing: Duration,
@@ -67,7 +68,7 @@ impl Settings {
     pub fn new(spool: impl Into<PathBuf>) -> Self {
         Self {
             spool: spool.into(),
-            quiet: Duration::from_secs(5),
+            quiet: Duration::from_secs(10),
             missing: Duration::from_secs(60),
             growing: Duration::from_secs(60),
             poll: Duration::from_millis(500),

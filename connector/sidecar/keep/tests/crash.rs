@@ -134,7 +134,7 @@ async fn work(directory: &Path, hook: impl Fn(SegmentId, Step) + Send + Sync + '
         if progress == Progress::default() {
             return;
         }
-        clock.advance(Duration::from_secs(6));
+        clock.advance(Duration::from_secs(10));
     }
     panic!("there is always something left to do");
 }

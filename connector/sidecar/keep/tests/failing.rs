@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use mockall::mock;
 use temoin_core::id::CallId;
-use temoin_core::journal::Link;
+use temoin_core::journal::{Broken, Link};
 use temoin_core::ports::{Ballot, CallQuery, CallRecord, Drawn};
 use temoin_core::segment::Sealed;
 
@@ -220,6 +220,62 @@ async fn an_index_or_spool_that_is_away_blocks_and_loses_nothing() {
     house.record(1, &tone(RATE, 440.0, 0.5, 8_000), &tone(RATE, 620.0, 0.5, 8_000));
     assert_eq!(house.keeper.pass().await.kept, 1);
     assert_eq!(house.keeper.alarms(), 2);
+}
+
+#[tokio::test]
+async fn verify_tells_where_the_chain_breaks() {
+    let house = House::new();
+    for n in 1..=3 {
+        house.close(n, closing(1_000)).await;
+        house.record(n, &tone(RATE, 440.0, 0.5, 8_000), &tone(RATE, 620.0, 0.5, 8_000));
+    }
+    house.keeper.pass().await;
+    let good = house.store.chain(0, 10).await.expect("chain");
+    type Change = fn(&mut Vec<Link>);
+    let changes: [(Change, u64, Option<Broken>); 5] = [
+        (|_| {}, 3, None),
+        (|links| links[2].content = None, 3, None),
+        (
+            |links| links[1].content.as_mut().expect("content").payload[20] ^= 1,
+            1,
+            Some(Broken::Changed(2)),
+        ),
+        (
+            |links| links[1].site = "elsewhere".into(),
+            1,
+            Some(Broken::Unchained(2)),
+        ),
+        (
+            |links| drop(links.remove(1)),
+            1,
+            Some(Broken::Hole {
+                expected: 2,
+                found: 3,
+            }),
+        ),
+    ];
+    for (change, rows, broken) in changes {
+        let mut links = good.clone();
+        change(&mut links);
+        let mut mock = MockFailing::new();
+        mock.expect_chain().returning(move |after, limit| {
+            Ok(links
+                .iter()
+                .filter(|link| link.seq > after)
+                .take(limit as usize)
+                .cloned()
+                .collect())
+        });
+        let store = house.store.clone();
+        mock.expect_segments()
+            .returning(move |query| block_on(store.segments(query)));
+        let store = house.store.clone();
+        mock.expect_story()
+            .returning(move |call| block_on(store.story(call)));
+        let report = verify(&mock, &*house.vault).await.expect("verify");
+        assert_eq!((report.rows, &report.broken), (rows, &broken));
+        assert_eq!(report.is_sound(), broken.is_none());
+    }
 }
 
 fn keeper_on_failing_index(house: &House, fails_at: u32, failure: Failure) -> Keeper {
