@@ -243,26 +243,20 @@ async fn writing<S: AsyncWrite>(shared: &Shared, write: &mut WriteHalf<S>) -> st
 
 /// Pings, and ends when nothing was heard for too long.
 async fn watching(shared: &Arc<Shared>, heard: &Mutex<(Instant, Timestamp)>, timing: Timing) {
+    let mut lost = Instant::now() + timing.idle;
     loop {
-        let heard = lock(heard).0;
-        let lost = heard + timing.idle;
+        sleep_until(lost.min(Instant::now() + timing.ping)).await;
+        lost = lock(heard).0 + timing.idle;
         if Instant::now() >= lost {
             return;
         }
-        let ping = Action::new("Ping");
         let (tell, _) = oneshot::channel();
-        shared.enqueue(
-            ping,
-            Urgency::Urgent,
-            None,
-            lost,
-            Pending {
-                tell,
-                list: None,
-                sent: false,
-            },
-        );
-        sleep_until(lost.min(Instant::now() + timing.ping)).await;
+        let pending = Pending {
+            tell,
+            list: None,
+            sent: false,
+        };
+        shared.enqueue(Action::new("Ping"), Urgency::Urgent, None, lost, pending);
     }
 }
 
@@ -377,9 +371,7 @@ impl Shared {
             Some(_) => true,
             None => response,
         };
-        let Some(pending) = state.pending.get_mut(&id) else {
-            return None;
-        };
+        let pending = state.pending.get_mut(&id)?;
         match &mut pending.list {
             Some(list) => list.push(message),
             None if response => pending.list = Some(vec![message]),

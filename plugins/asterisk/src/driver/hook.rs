@@ -15,8 +15,9 @@ use temoin_core::id::{CallId, OrderNo};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use super::hub::{Note, Playing};
+use super::hub::Note;
 use super::lock;
+use super::playing::Playing;
 use crate::ari::rest::{Answer, Rest};
 
 /// Seconds after which the dialplan takes the caller on when no beat comes.

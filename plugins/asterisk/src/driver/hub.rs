@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 use temoin_core::command::DriverError;
-use temoin_core::event::{Arrival, CallEvent, Direction, PbxEvent, Playback};
-use temoin_core::id::{CallId, LegId, OrderNo};
+use temoin_core::event::{Arrival, CallEvent, Direction, PbxEvent};
+use temoin_core::id::{CallId, LegId};
 use temoin_core::ports::LiveCall;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -19,6 +19,7 @@ use super::Shared;
 use super::hook::Hook;
 use super::links::{Link, Trouble};
 use super::look::{self, Blind, Heard, Snapshot, TRIAL};
+use super::playing::Playing;
 use super::recorder::Recorders;
 use crate::ami::connection::{Event, Lost};
 use crate::ari::event::View;
@@ -26,8 +27,6 @@ use crate::error::StartError;
 use crate::topology::Topology;
 use crate::translate::{HookSign, Sign, ami, ari};
 
-/// Two clocks of one machine, one of them read in whole milliseconds: a prompt may seem so much shorter than it was.
-const CLOCKS: Duration = Duration::from_millis(20);
 /// Between two looks at a PBX that does not let itself be looked at.
 const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_AFTER_FAULT: Duration = Duration::from_secs(30);
@@ -50,41 +49,6 @@ pub(super) enum Note {
     Playing(String, Playing),
     NotPlaying(String),
     Silenced(String),
-}
-
-/// A prompt that was ordered.
-pub(super) struct Playing {
-    call: CallId,
-    order: OrderNo,
-    length: Duration,
-    started: Option<Timestamp>,
-    stopped: bool,
-}
-
-impl Playing {
-    pub(super) fn new(call: CallId, order: OrderNo, length: Duration) -> Self {
-        Self {
-            call,
-            order,
-            length,
-            started: None,
-            stopped: false,
-        }
-    }
-
-    /// Heard is only what was played for at least its own length and stopped by nobody.
-    fn outcome(&self, failed: bool, at: Timestamp) -> Playback {
-        let played = self.started.map(|started| at.duration_since(started));
-        let played = played
-            .and_then(|played| Duration::try_from(played).ok())
-            .unwrap_or_default();
-        match () {
-            () if failed => Playback::Failed,
-            () if self.stopped || self.started.is_none() => Playback::Cut,
-            () if played + CLOCKS < self.length => Playback::Cut,
-            () => Playback::Heard,
-        }
-    }
 }
 
 /// The hub.
@@ -115,6 +79,8 @@ pub(super) struct Hub {
 struct Looking {
     number: u64,
     since: Vec<(Timestamp, Sign)>,
+    /// Begins at once, so that `LinkUp` is near.
+    near: bool,
     /// Customers followed since, who need not be in the answer: id and name.
     fresh: Vec<(String, String)>,
     /// Arrivals and other signs of the hook wait for `LinkUp`.
@@ -207,7 +173,7 @@ impl Hub {
             }
             Note::Silenced(id) => {
                 if let Some(playing) = self.playing.get_mut(&id) {
-                    playing.stopped = true;
+                    playing.stop();
                 }
             }
         }
@@ -259,7 +225,7 @@ impl Hub {
         match ari::read(event) {
             Some(HookSign::Entered { channel, .. }) if channel.id.starts_with(TRIAL) => {}
             Some(sign) => match &mut self.looking {
-                Some(looking) if !self.up => looking.hook.push((at, sign)),
+                Some(looking) if looking.near && !self.up => looking.hook.push((at, sign)),
                 _ => self.hook_sign(at, sign),
             },
             None => {
@@ -301,7 +267,7 @@ impl Hub {
             }
             HookSign::PlaybackStarted { id } => {
                 if let Some(playing) = self.playing.get_mut(&id) {
-                    playing.started = Some(at);
+                    playing.begin(at);
                 }
                 return;
             }
@@ -418,6 +384,7 @@ impl Hub {
         self.looking = Some(Looking {
             number,
             since: Vec::new(),
+            near: delay.is_zero(),
             fresh: Vec::new(),
             hook: Vec::new(),
         });
@@ -456,9 +423,10 @@ impl Hub {
         self.answer_waiting(&Err(DriverError::Unknown));
         if !self.up && self.ami && self.ari {
             self.look(delay);
-            if let Some(next) = &mut self.looking {
-                next.hook = looking.hook;
-            }
+        }
+        // Nobody waits at the hook for a look that may take long.
+        for (at, sign) in looking.hook {
+            self.hook_sign(at, sign);
         }
     }
 

@@ -272,7 +272,7 @@ async fn check_ari(shared: &Shared) -> Result<(), Trouble> {
 /// Until nobody holds our application any more: taking it back at once would be a tug of war.
 async fn until_free(shared: &Shared) {
     loop {
-        sleep(Duration::from_secs(2)).await;
+        sleep(Duration::from_secs(1)).await;
         let deadline = Instant::now() + wait(shared.config.deadlines.connect);
         let path = ["applications", shared.config.app.as_str()];
         match shared.rest.ask(Method::GET, &path, &[], deadline).await {

@@ -123,7 +123,8 @@ pub(super) async fn try_ears(shared: &Shared, mut heard: watch::Receiver<Heard>)
     let ended = rest
         .ask(Method::DELETE, &["channels", &first], &[], deadline)
         .await;
-    (said?, ended?);
+    said?;
+    ended?;
     if timeout_at(deadline, heard.wait_for(|heard| heard.call && heard.user))
         .await
         .is_ok()

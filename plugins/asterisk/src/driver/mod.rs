@@ -10,6 +10,7 @@ mod hook;
 mod hub;
 mod links;
 mod look;
+mod playing;
 mod recorder;
 
 use std::sync::atomic::{AtomicU64, Ordering};

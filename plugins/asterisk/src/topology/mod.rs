@@ -33,7 +33,7 @@ pub struct Topology {
     names: HashMap<String, String>,
     bridges: HashMap<String, Bridge>,
     followed: BTreeMap<String, Told>,
-    /// When which followed customer must be looked at again.
+    /// When the surroundings of which channel must be looked at again.
     alarms: BTreeSet<(Duration, String)>,
     gone: Gone,
 }

@@ -1,7 +1,7 @@
 //! AMI events to signs.
 
 use super::{Bridge, By, Channel, Code, Sign};
-use crate::ami::frame::{Message, timestamp};
+use crate::ami::frame::{Frame, Message, decode_all, timestamp};
 
 /// The variable that names an agent on his channel.
 pub const AGENT: &str = "TEMOIN_AGENT";
@@ -61,6 +61,19 @@ pub fn read(message: &Message) -> Option<Sign> {
         _ => return None,
     };
     Some(sign)
+}
+
+/// Reads any bytes as a connection's: its signs. For tests and fuzzing: nothing here may panic.
+pub fn read_bytes(bytes: &[u8], piece: usize) -> Vec<Sign> {
+    let (frames, _) = decode_all(bytes, piece);
+    let signs = frames.iter().filter_map(|frame| match frame {
+        Frame::Message(message) => {
+            let _ = message.timestamp();
+            read(message)
+        }
+        Frame::Banner(_) => None,
+    });
+    signs.collect()
 }
 
 /// The channel whose keys begin with `prefix`.
