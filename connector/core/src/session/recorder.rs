@@ -344,6 +344,7 @@ impl Session {
             && live.id == id
         {
             *durable = true;
+            self.told_locked = false;
         }
     }
 
@@ -354,7 +355,9 @@ impl Session {
             // No journal, no recording.
             self.recorder = Recorder::Off;
             self.quiet_until = Some(after(now, std::time::Duration::from_secs(1)));
-            self.alarm(now, Notice::NotStarted { why: error.to_string() });
+            if !std::mem::replace(&mut self.told_locked, true) {
+                self.alarm(now, Notice::NotStarted { why: error.to_string() });
+            }
         }
     }
 
@@ -464,6 +467,9 @@ impl Session {
             if leg.agent.is_none() && !leg.is_exempt(&rules.policy) {
                 return Err(Why::Stranger);
             }
+            if cfg!(temoin_sabotage = "skip-exempt") && leg.is_exempt(&rules.policy) {
+                continue;
+            }
             if self.talk.facts().leg(&leg.id).is_none() {
                 self.talk.apply(&rules.policy, &Event::Join { leg });
             }
@@ -543,9 +549,11 @@ impl Session {
     }
 
     fn stop(&mut self, now: Timestamp, wanted: Stop) {
+        if cfg!(temoin_sabotage = "ignore-stop") {
+            return;
+        }
         self.recorder = match std::mem::replace(&mut self.recorder, Recorder::Off) {
             Recorder::Starting(live) | Recorder::Running(live) => {
-                #[cfg(not(temoin_sabotage = "ignore-stop"))]
                 self.order(Order::Stop, Asked::Stop);
                 let again = after(now, self.rules.desk.timing.stop_again);
                 self.tell_stop(now, live.id, wanted);
