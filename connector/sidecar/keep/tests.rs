@@ -3,6 +3,7 @@
 mod crash;
 mod failing;
 mod house;
+mod memory;
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,7 +1,7 @@
 //! The vault: every recording encrypted with a key of its own, in an object store; here, a directory.
 //!
-//! A recording is cut into chunks and encrypted while it is read (see [`format`](mod@format)), so an hour of audio
-//! never lies in memory, and any range of it can be played. Its key, wrapped by the vault's key (see [`key`]), is not
+//! A recording is cut into chunks and encrypted while it is read (see `format`), so an hour of audio
+//! never lies in memory, and any range of it can be played. Its key, wrapped by the vault's key (see `key`), is not
 //! kept here but in the index: without the row there the object is noise, and destroying the row's key destroys the
 //! recording. Objects are named by the segment id alone.
 //!
