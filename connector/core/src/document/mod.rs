@@ -488,6 +488,19 @@ mod tests {
     }
 
     #[test]
+    fn whole_numbers_are_read_as_toml_writes_them() {
+        let text = "a = [300, 0x12c, 3_00, +300, -0, 301, -1, 3e2, 300.0, \"300\"]";
+        let document = Document::parse("f.toml", text).unwrap();
+        let findings = Findings::default();
+        let read = document
+            .root(&findings)
+            .required("a")
+            .and_then(|n| n.list(|item| item.whole(0..=300)));
+        assert_eq!(read, Some(vec![300, 300, 300, 300, 0]));
+        assert_eq!(findings.count(), 5);
+    }
+
+    #[test]
     fn what_is_no_toml_or_too_large_is_one_fault() {
         assert_eq!(Document::parse("f", "a = [1").err().unwrap().line, Some(1));
         let large = "#".repeat(LARGEST + 1);
