@@ -193,7 +193,7 @@ impl Stage {
                     if closing.cut_tail { " less its tail" } else { "" },
                     closing.kept.join(", ")
                 ),
-                Command::Amend(id, kept, _) => {
+                Command::Amend(id, kept, ..) => {
                     format!("amend: segment {} keeps [{}]", self.number(&id.to_string()), kept.join(", "))
                 }
                 Command::Notify(notice) => format!("ALARM: {notice:?}"),

@@ -15,7 +15,7 @@ use futures::executor::block_on;
 use jiff::SignedDuration;
 use temoin_core::journal::{KeptNote, What};
 use temoin_core::ports::{Change, Store, Vault};
-use temoin_core::segment::{Closing, Flag, Kept, Segment, State};
+use temoin_core::segment::{Closing, Deadlines, Flag, Kept, Segment, State};
 
 use super::*;
 use crate::audio::tests::{tone, wav};
@@ -309,7 +309,7 @@ async fn the_doomed_are_erased_wherever_they_are() {
     house.close(2, closing(1_000)).await;
     house.record(2, &tone(RATE, 440.0, 0.5, 8_000), &tone(RATE, 440.0, 0.5, 8_000));
     house
-        .commit(vec![Change::Open(segment(3)), Change::Amend(id(3), vec![])])
+        .commit(vec![Change::Open(segment(3)), Change::Amend(id(3), vec![], Deadlines::default())])
         .await;
     assert_eq!(
         house.keeper.pass().await,
@@ -320,7 +320,7 @@ async fn the_doomed_are_erased_wherever_they_are() {
         }
     );
     assert_eq!(house.vault.list().await, Ok(vec![id(2)]));
-    house.commit(vec![Change::Amend(id(2), vec![])]).await;
+    house.commit(vec![Change::Amend(id(2), vec![], Deadlines::default())]).await;
     assert_eq!(
         house.keeper.pass().await,
         Progress {
@@ -393,7 +393,7 @@ async fn one_that_nobody_understands_holds_up_nobody() {
     }
     assert_eq!(house.spool().len(), 6, "nothing of them is touched");
     house
-        .commit((1..=3).map(|n| Change::Amend(id(n), vec![])).collect())
+        .commit((1..=3).map(|n| Change::Amend(id(n), vec![], Deadlines::default())).collect())
         .await;
     house.clock.advance(Duration::from_secs(60));
     assert_eq!(
@@ -485,7 +485,7 @@ async fn verify_finds_what_is_wrong() {
         .expect("nobody's");
     house
         .commit(vec![
-            Change::Amend(id(4), vec![]),
+            Change::Amend(id(4), vec![], Deadlines::default()),
             Change::Dispose(id(4), house.clock.now()),
         ])
         .await;

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use temoin_core::id::SegmentId;
 use temoin_core::journal::{Entry, What};
 use temoin_core::ports::{Change, SegmentRecord, VaultError};
-use temoin_core::segment::{Flag, Kept, Sealed, State};
+use temoin_core::segment::{Deadlines, Flag, Kept, Sealed, State};
 
 use super::cut::{Cut, cut};
 use super::spool::{Files, SpoolFile};
@@ -152,7 +152,7 @@ impl Keeper {
         let id = row.segment.id;
         let entry = self.entry(row, What::Lost { why: why.to_owned() });
         self.store
-            .commit(vec![Change::Journal(entry), Change::Amend(id, Vec::new())])
+            .commit(vec![Change::Journal(entry), Change::Amend(id, Vec::new(), Deadlines::default())])
             .await?;
         tracing::warn!(segment = %id, why, "of a segment nothing is kept");
         self.done(id, Step::Lose);

@@ -61,9 +61,9 @@ impl<'a> Pen<'a> {
                         self.put_segment(db, &row).await?;
                     }
                 }
-                Change::Amend(id, purposes) => {
+                Change::Amend(id, purposes, retention) => {
                     if let Some(mut row) = read::segment(db, *id).await?
-                        && row.amend(purposes)
+                        && row.amend(purposes, *retention)
                     {
                         self.put_segment(db, &row).await?;
                     }

@@ -266,7 +266,7 @@ async fn a_destroyed_key_lies_nowhere_on_the_disk() {
     store.commit(life).await.expect("keep");
     assert!(on_disk(), "the case looks in the right place");
     store
-        .commit(vec![Change::Amend(id, vec![]), Change::Dispose(id, at(9))])
+        .commit(vec![Change::Amend(id, vec![], Deadlines::default()), Change::Dispose(id, at(9))])
         .await
         .expect("dispose");
     let limit = Instant::now() + Duration::from_secs(10);

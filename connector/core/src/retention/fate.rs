@@ -15,7 +15,7 @@ use crate::combine::combine;
 use crate::facts::Facts;
 use crate::force::{Force, Reach};
 use crate::policy::Policy;
-use crate::time::{Period, day_after};
+use crate::time::{Period, day_after, whole};
 use crate::words::{Anchor, Purpose, Reason};
 
 /// A recording: when it was made, what for, and under which policy.
@@ -132,13 +132,19 @@ pub enum ErasureStatus {
 /// [`Unkeepable`] if the packs at the time of the recording give no dates.
 pub fn fate(recording: &Recording<'_>, history: &History<'_>) -> Result<Fate, Unkeepable> {
     let mut object = Object::recorded(recording, history)?;
-    let mut changes = history.later.clone();
+    let request = history.erasure.map(whole);
+    let mut changes: Vec<_> = history
+        .later
+        .iter()
+        .map(|(at, policy)| (whole(*at), *policy))
+        .collect();
     changes.sort_by_key(|(at, _)| *at);
-    let (before, after): (Vec<_>, Vec<_>) =
-        changes.into_iter().partition(|(at, _)| history.erasure.is_none_or(|request| *at <= request));
+    let (before, after): (Vec<_>, Vec<_>) = changes
+        .into_iter()
+        .partition(|(at, _)| request.is_none_or(|request| *at <= request));
 
     before.into_iter().for_each(|change| object.change_packs(change));
-    let Some(request) = history.erasure else {
+    let Some(request) = request else {
         let held = hold::apply(object.dates(|_| true).unwrap_or_default(), &object.holds);
         return Ok(object.fate(held, None));
     };
@@ -154,7 +160,7 @@ pub fn report(recording: &Recording<'_>, created: Timestamp) -> Option<Dates> {
     let forces = forces(recording, recording.policy)?;
     let ends = forces.values().flat_map(|force| &force.rules).filter_map(|rule| {
         let period: Period = rule.rule.retention.report_max?;
-        Some(period.end(created, rule.zone))
+        Some(period.end(whole(created), rule.zone))
     });
     ends.min().map(Dates::gone_by)
 }
@@ -166,7 +172,13 @@ pub(crate) fn forces<'p>(
 ) -> Option<BTreeMap<Purpose, Force<'p>>> {
     let line = policy.line(&recording.facts.line)?;
     let reach = Reach::of_call(policy, line, recording.facts);
-    Some(recording.purposes.iter().map(|purpose| (purpose.clone(), reach.rules_for(purpose))).collect())
+    Some(
+        recording
+            .purposes
+            .iter()
+            .map(|purpose| (purpose.clone(), reach.rules_for(purpose)))
+            .collect(),
+    )
 }
 
 /// A recording in the course of its history.
@@ -198,8 +210,13 @@ enum Ends {
 
 impl<'a> Object<'a> {
     fn recorded(recording: &Recording<'a>, history: &'a History<'_>) -> Result<Self, Unkeepable> {
-        let (start, end) = (recording.start, recording.end);
-        let occasion = Occasion { start, end, anchors: &history.anchors, authority: &history.authority };
+        let (start, end) = (whole(recording.start), whole(recording.end));
+        let occasion = Occasion {
+            start,
+            end,
+            anchors: &history.anchors,
+            authority: &history.authority,
+        };
         let forces = forces(recording, recording.policy).ok_or(Unkeepable::NoRule)?;
         let combined: Vec<_> = forces.values().map(combine).collect();
         if combined.iter().any(|c| c.retention_conflict) {
@@ -210,10 +227,23 @@ impl<'a> Object<'a> {
         }
         let life = |force: &Force<'_>| {
             let limits = limits(force, &occasion);
-            Life { dates: limits.dates(), limits, survives_erasure: survives(force), ends: Ends::InTime }
+            Life {
+                dates: limits.dates(),
+                limits,
+                survives_erasure: survives(force),
+                ends: Ends::InTime,
+            }
         };
-        let lives = forces.iter().map(|(purpose, force)| (purpose.clone(), life(force))).collect();
-        Ok(Self { recording: *recording, holds: hold::merge(&history.holds), lives, occasion })
+        let lives = forces
+            .iter()
+            .map(|(purpose, force)| (purpose.clone(), life(force)))
+            .collect();
+        Ok(Self {
+            recording: *recording,
+            holds: hold::merge(&history.holds),
+            lives,
+            occasion,
+        })
     }
 
     /// Other packs come into force: the limits of all so far hold together, for what is not due yet.
@@ -259,14 +289,21 @@ impl<'a> Object<'a> {
         }
         let alive = |life: &Life| life.dates.delete_by.is_none_or(|limit| request < limit);
         for (purpose, life) in self.lives.iter_mut().filter(|(_, life)| alive(life)) {
-            let must_stay = life.limits.latest_minimum().is_some_and(|minimum| request < minimum);
+            let must_stay = life
+                .limits
+                .latest_minimum()
+                .is_some_and(|minimum| request < minimum);
             life.ends = match (life.survives_erasure, must_stay) {
                 (true, _) => Ends::InTime,
                 (false, true) => Ends::AtMinimum,
                 (false, false) => Ends::Removed,
             };
             if life.ends == Ends::Removed {
-                life.dates = Dates { not_before: None, scheduled: Some(request), delete_by: Some(request) };
+                life.dates = Dates {
+                    not_before: None,
+                    scheduled: Some(request),
+                    delete_by: Some(request),
+                };
                 answer.removed.insert(purpose.clone());
             } else {
                 life.reckon();
@@ -294,20 +331,36 @@ impl<'a> Object<'a> {
         let (past, future) = self.holds.split_at(current + 1);
         let released = past.last().and_then(|hold| hold.release);
         let held = hold::apply(released.map(Dates::due).unwrap_or_default(), future);
-        Held { holds: past.iter().copied().chain(held.holds).collect(), ..held }
+        Held {
+            holds: past.iter().copied().chain(held.holds).collect(),
+            ..held
+        }
     }
 
     fn dates(&self, of: impl Fn(&Purpose) -> bool) -> Option<Dates> {
-        Dates::latest(self.lives.iter().filter(|(purpose, _)| of(purpose)).map(|(_, life)| life.dates))
+        Dates::latest(
+            self.lives
+                .iter()
+                .filter(|(purpose, _)| of(purpose))
+                .map(|(_, life)| life.dates),
+        )
     }
 
     fn fate(self, held: Held, erasure: Option<Erasure>) -> Fate {
         let purpose_fate = |life: Life| PurposeFate {
             dates: life.dates,
-            because: if life.ends == Ends::Removed { Because::default() } else { life.because() },
+            because: if life.ends == Ends::Removed {
+                Because::default()
+            } else {
+                life.because()
+            },
         };
         Fate {
-            purposes: self.lives.into_iter().map(|(purpose, life)| (purpose, purpose_fate(life))).collect(),
+            purposes: self
+                .lives
+                .into_iter()
+                .map(|(purpose, life)| (purpose, purpose_fate(life)))
+                .collect(),
             object: held.dates,
             void_holds: held.void.into_iter().collect(),
             holds: held.holds,

@@ -157,8 +157,9 @@ impl Session {
             past.kept.retain(|purpose| !gone.contains(purpose));
             if past.kept.len() < before {
                 let (id, kept) = (past.id, super::names(&past.kept));
+                let retention = self.deadlines_of(&self.past[index]);
                 let entry = self.entry(now, Some(id), What::Amended { kept: kept.clone(), why: why.into() });
-                self.out.push(Command::Amend(id, kept, entry));
+                self.out.push(Command::Amend(id, kept, retention, entry));
             }
         }
     }

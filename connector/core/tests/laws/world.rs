@@ -526,7 +526,7 @@ impl World {
                 Command::Close(id, closing, _) => {
                     assert!(self.closed.insert(*id, closing.clone()).is_none(), "{id} was closed twice");
                 }
-                Command::Amend(id, kept, _) => {
+                Command::Amend(id, kept, ..) => {
                     self.amended.insert(*id, kept.clone());
                 }
                 Command::Order(number, order) => self.order(*number, order),
@@ -605,7 +605,7 @@ impl World {
         closed
             && self.commands.iter().any(|command| match command {
                 Command::Close(closed, _, entry) => *closed == id && matches!(entry.what, What::Closed(_)),
-                Command::Amend(amended, _, entry) => {
+                Command::Amend(amended, _, _, entry) => {
                     *amended == id && matches!(entry.what, What::Amended { .. })
                 }
                 _ => false,

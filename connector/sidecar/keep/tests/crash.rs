@@ -88,7 +88,7 @@ async fn prepare() -> TempDir {
     put(&spool, 4, |file| file);
     work(dir.path(), |_, _| {}).await;
     store
-        .commit(vec![Change::Amend(id(4), vec![])])
+        .commit(vec![Change::Amend(id(4), vec![], Deadlines::default())])
         .await
         .expect("commit");
     let nothing = Closing {

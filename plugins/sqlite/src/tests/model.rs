@@ -142,7 +142,7 @@ impl Chance {
                     },
                 )
             }
-            6 => Change::Amend(id, some(self)),
+            6 => Change::Amend(id, some(self), Deadlines::default()),
             7 | 8 => {
                 let sealed = Sealed {
                     wrapped_key: vec![self.below(256) as u8; 4],
@@ -171,7 +171,7 @@ impl Chance {
             call: CallId(format!("c{}", chance.below(40))),
             stratum: format!("a{}", chance.below(3)),
             rate: 300,
-            draw: chance.below(1 << 31) << 33,
+            draw: format!("0.{:010}", chance.below(1 << 31)).parse().expect("a draw"),
             at: at(0),
         };
         (0..=self.below(3)).map(|_| ballot(self)).collect()
