@@ -447,6 +447,9 @@ async fn an_order_without_an_answer_is_unknown_and_what_waits_behind_it_unsent()
 async fn the_recorder_starts_with_both_sides_apart_and_stops_until_none_is_left() {
     let mut rig = Rig::in_hook().await;
     assert_eq!(rig.done(Order::Record(segment())).await, Ok(Reply::default()));
+    let file = "/var/spool/temoin/018f4000-0000-7000-8000-000000000001";
+    let options = format!("r({file}-in.wav)t({file}-out.wav)i(TEMOIN_MIX)");
+    assert_eq!(rig.fake.state().options, [options]);
     *rig.fake.state().recorders.get_mut(CALL).unwrap() += 2;
     assert_eq!(
         rig.done(Order::Stop).await,

@@ -114,7 +114,11 @@ pub struct Running<S> {
 /// Takes a fresh stream into use.
 pub fn open<S: AsyncRead + AsyncWrite>(stream: S, timing: Timing) -> (Handle, Running<S>) {
     let (read, write) = tokio::io::split(stream);
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(Shared {
+        state: Mutex::default(),
+        wake: Notify::new(),
+        heard: Mutex::new((Instant::now(), Timestamp::now())),
+    });
     let read = FramedRead::new(read, AmiCodec::default());
     (
         Handle {
@@ -154,6 +158,11 @@ impl Handle {
         deadline: Instant,
     ) -> impl Future<Output = Result<Vec<Message>, ActionError>> + Send + use<> {
         self.enqueue(action, Urgency::Normal, None, deadline, Some(Vec::new()))
+    }
+
+    /// The last certain moment so far, see [`Lost::since`].
+    pub fn certain(&self) -> Timestamp {
+        lock(&self.shared.heard).1
     }
 
     fn enqueue(
@@ -196,14 +205,13 @@ impl<S: AsyncRead + AsyncWrite + Send> Running<S> {
             mut write,
             timing,
         } = self;
-        let heard = Mutex::new((Instant::now(), Timestamp::now()));
         let why = tokio::select! {
-            why = reading(&shared, &mut read, &heard, hear) => why,
+            why = reading(&shared, &mut read, hear) => why,
             error = writing(&shared, &mut write) => format!("writing: {error}"),
-            () = watching(&shared, &heard, timing) => format!("silent for {:?}", timing.idle),
+            () = watching(&shared, timing) => format!("silent for {:?}", timing.idle),
         };
         shared.close();
-        let since = lock(&heard).1;
+        let since = lock(&shared.heard).1;
         Lost { why, since }
     }
 }
@@ -211,7 +219,6 @@ impl<S: AsyncRead + AsyncWrite + Send> Running<S> {
 async fn reading<S: AsyncRead>(
     shared: &Shared,
     read: &mut FramedRead<ReadHalf<S>, AmiCodec>,
-    heard: &Mutex<(Instant, Timestamp)>,
     mut hear: impl FnMut(Event),
 ) -> String {
     loop {
@@ -222,7 +229,7 @@ async fn reading<S: AsyncRead>(
             None => return "closed by Asterisk".into(),
         };
         let at = message.timestamp().unwrap_or_else(Timestamp::now);
-        *lock(heard) = (Instant::now(), at);
+        *lock(&shared.heard) = (Instant::now(), at);
         if let Some(message) = shared.answer(message) {
             hear(Event { message, at });
         }
@@ -242,11 +249,11 @@ async fn writing<S: AsyncWrite>(shared: &Shared, write: &mut WriteHalf<S>) -> st
 }
 
 /// Pings, and ends when nothing was heard for too long.
-async fn watching(shared: &Arc<Shared>, heard: &Mutex<(Instant, Timestamp)>, timing: Timing) {
+async fn watching(shared: &Arc<Shared>, timing: Timing) {
     let mut lost = Instant::now() + timing.idle;
     loop {
         sleep_until(lost.min(Instant::now() + timing.ping)).await;
-        lost = lock(heard).0 + timing.idle;
+        lost = lock(&shared.heard).0 + timing.idle;
         if Instant::now() >= lost {
             return;
         }
@@ -260,10 +267,12 @@ async fn watching(shared: &Arc<Shared>, heard: &Mutex<(Instant, Timestamp)>, tim
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
     wake: Notify,
+    /// When the last frame came, by our clock, and when it was sent.
+    heard: Mutex<(Instant, Timestamp)>,
 }
 
 #[derive(Debug, Default)]

@@ -19,6 +19,8 @@ pub(crate) struct Address {
     /// The value of the `Authorization` header.
     pub(crate) authorization: String,
     pub(crate) tls: Option<tls::Client>,
+    /// The name in the certificate, where it is not the host.
+    pub(crate) server_name: Option<String>,
 }
 
 impl Address {
@@ -46,12 +48,14 @@ impl Address {
         };
         let pair = format!("{}:{}", config.user, config.password.expose());
         let authorization = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
+        let server_name = config.tls.as_ref().and_then(|tls| tls.server_name.clone());
         Ok(Self {
             base,
             host,
             port,
             authorization,
             tls,
+            server_name,
         })
     }
 }

@@ -88,6 +88,10 @@ impl Hook {
                 Order::HangUp => hook.hang_up(&call, deadline).await,
                 Order::Record(_) | Order::Stop => Err(DriverError::Refused("not a hook order".into())),
             };
+            // Also a lane that was made after the call was over.
+            if result == Err(DriverError::Gone) {
+                hook.forget(&call);
+            }
             let _ = tell.send(result);
             drop(done);
         });

@@ -21,7 +21,7 @@ use super::links::{Link, Trouble};
 use super::look::{self, Blind, Heard, Snapshot, TRIAL};
 use super::playing::Playing;
 use super::recorder::Recorders;
-use crate::ami::connection::{Event, Lost};
+use crate::ami::connection::{Event, Handle, Lost};
 use crate::ari::event::View;
 use crate::error::StartError;
 use crate::topology::Topology;
@@ -325,7 +325,10 @@ impl Hub {
             .unwrap_or_default();
         self.answer_waiting(&Err(DriverError::Unsent));
         if std::mem::take(&mut self.up) {
-            self.emit([PbxEvent::LinkDown { since: lost.since }]);
+            // While AMI is there, everything about a talk is known, whatever happens to the hook.
+            let ami = self.shared.ami.borrow().as_ref().map(Handle::certain);
+            let since = ami.map_or(lost.since, |ami| ami.max(lost.since));
+            self.emit([PbxEvent::LinkDown { since }]);
         }
         for (at, sign) in hook {
             self.hook_sign(at, sign);

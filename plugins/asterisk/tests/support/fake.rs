@@ -31,6 +31,8 @@ pub struct State {
     /// REST answers other than the usual.
     pub status: BTreeMap<String, u16>,
     pub recorders: BTreeMap<String, u32>,
+    /// The options of the last recorder that was started, and what else was said of its file.
+    pub options: Vec<String>,
     /// `Status` events, without their ids.
     pub rows: Vec<String>,
     pub bridges: Vec<String>,
@@ -57,6 +59,7 @@ impl Default for State {
             withheld: BTreeSet::new(),
             status: BTreeMap::new(),
             recorders: BTreeMap::new(),
+            options: Vec::new(),
             rows: Vec::new(),
             bridges: Vec::new(),
             in_hook: Vec::new(),
@@ -314,6 +317,10 @@ impl Side {
             "BridgeList" => Self::list(id, "BridgeListItem", &state.bridges),
             "MixMonitor" if channel == "gone" => error("No such channel"),
             "MixMonitor" => {
+                state.options = ["Options", "File"]
+                    .iter()
+                    .filter_map(|key| action.get(*key).cloned())
+                    .collect();
                 *state.recorders.entry(channel).or_default() += 1;
                 success("MixMonitorID: 0x7f1fe4005490\n")
             }
