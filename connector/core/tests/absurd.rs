@@ -119,16 +119,12 @@ proptest! {
 #[test]
 fn the_shipped_packs_are_fit_to_be_loaded() {
     let today = "2026-11-22".parse().expect("a day");
-    let errors: Vec<_> = check(None, shipped(), Some(today))
-        .into_iter()
-        .filter(|f| f.code.is_error())
-        .collect();
+    let errors: Vec<_> =
+        check(None, shipped(), Some(today)).into_iter().filter(|f| f.code.is_error()).collect();
     assert!(errors.is_empty(), "{errors:#?}");
     assert_eq!(
         shipped().len(),
-        std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/packs"))
-            .expect("packs")
-            .count()
+        std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/packs")).expect("packs").count()
     );
 }
 
@@ -136,10 +132,7 @@ fn the_shipped_packs_are_fit_to_be_loaded() {
 fn a_large_file_is_one_finding() {
     let large = "a = 1\n".repeat(2_000_000);
     let findings = check(Some(("site.toml", &large)), &[("pack.toml", &large)], None);
-    assert_eq!(
-        findings.iter().map(|f| f.code).collect::<Vec<_>>(),
-        [Code::Parse, Code::Parse]
-    );
+    assert_eq!(findings.iter().map(|f| f.code).collect::<Vec<_>>(), [Code::Parse, Code::Parse]);
 }
 
 #[test]
@@ -162,16 +155,9 @@ fn parents_in_a_circle_are_findings_and_decide() {
         )
     };
     let (a, b, own) = (pack("a", "b"), pack("b", "a"), pack("own", "own"));
-    let packs = [
-        ("a.toml", a.as_str()),
-        ("b.toml", b.as_str()),
-        ("own.toml", own.as_str()),
-    ];
-    let codes: Vec<_> = check(None, &packs, None)
-        .into_iter()
-        .filter(|f| f.path == "parent")
-        .map(|f| f.code)
-        .collect();
+    let packs = [("a.toml", a.as_str()), ("b.toml", b.as_str()), ("own.toml", own.as_str())];
+    let codes: Vec<_> =
+        check(None, &packs, None).into_iter().filter(|f| f.path == "parent").map(|f| f.code).collect();
     assert_eq!(codes, [Code::ParentCycle; 3]);
     answer_everything(SITE, &packs, &Facts::from_json(FACTS).expect("facts"));
 }
@@ -181,11 +167,7 @@ fn two_packs_with_one_id_are_refused_and_one_file_twice_is_not() {
     let other = shipped()[9].1.replace("opt-out", "silent");
     let twice: Vec<_> = shipped().iter().chain(shipped()).copied().collect();
     assert!(Policy::load(("site.toml", SITE), &twice).is_ok());
-    let doubled: Vec<_> = shipped()
-        .iter()
-        .copied()
-        .chain([("other.toml", other.as_str())])
-        .collect();
+    let doubled: Vec<_> = shipped().iter().copied().chain([("other.toml", other.as_str())]).collect();
     let findings = Policy::load(("site.toml", SITE), &doubled).expect_err("an ambiguity");
     assert_eq!(findings[0].code, Code::DuplicatePack);
 }
@@ -203,16 +185,9 @@ fn only_a_policy_without_errors_is_activated() {
 
 #[test]
 fn the_hash_is_of_the_texts_alone() {
-    let policy = |packs: &[(&str, &str)]| {
-        Policy::load(("site.toml", SITE), packs)
-            .expect("a policy")
-            .hash_hex()
-    };
-    let renamed: Vec<_> = shipped()
-        .iter()
-        .rev()
-        .map(|(_, text)| ("renamed", *text))
-        .collect();
+    let policy =
+        |packs: &[(&str, &str)]| Policy::load(("site.toml", SITE), packs).expect("a policy").hash_hex();
+    let renamed: Vec<_> = shipped().iter().rev().map(|(_, text)| ("renamed", *text)).collect();
     assert_eq!(policy(shipped()), policy(&renamed));
     assert_ne!(policy(shipped()), policy(&shipped()[1..]));
     assert_eq!(policy(shipped()).len(), 64);

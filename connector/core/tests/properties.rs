@@ -293,7 +293,6 @@ proptest! {
 
 impl World {
     fn policy(&self) -> temoin_core::policy::Policy {
-        self.load()
-            .unwrap_or_else(|findings| panic!("{findings:?}\n{self:#?}"))
+        self.load().unwrap_or_else(|findings| panic!("{findings:?}\n{self:#?}"))
     }
 }

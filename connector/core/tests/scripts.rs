@@ -163,7 +163,8 @@ impl Stage {
                     format!("index: {} with [{}]", record.outcome, record.agents.join(", "))
                 }
                 Command::Draw(ballots) => {
-                    let text = ballots.iter().map(|b| format!("{} at {} for {}", b.campaign, b.rate, b.stratum));
+                    let text =
+                        ballots.iter().map(|b| format!("{} at {} for {}", b.campaign, b.rate, b.stratum));
                     let text = format!("draw: {}", text.collect::<Vec<_>>().join(", "));
                     let drawn = ballots.into_iter().map(|ballot| Drawn {
                         ballot,
@@ -205,12 +206,18 @@ impl Stage {
                         }
                         Order::Record(id) => format!("record segment {}", self.number(&id.to_string())),
                         Order::Release(how) => format!("release: {how:?}"),
-                        Order::Beat | Order::Silence | Order::Stop | Order::HangUp => format!("{order:?}").to_lowercase(),
+                        Order::Beat | Order::Silence | Order::Stop | Order::HangUp => {
+                            format!("{order:?}").to_lowercase()
+                        }
                     };
                     match self.pbx {
-                        Pbx::Answers => answers.push(CallEvent::Done { order: number, reply: Reply::default() }),
+                        Pbx::Answers => {
+                            answers.push(CallEvent::Done { order: number, reply: Reply::default() })
+                        }
                         Pbx::Silent => {}
-                        Pbx::Gone => answers.push(CallEvent::Failed { order: number, error: DriverError::Gone }),
+                        Pbx::Gone => {
+                            answers.push(CallEvent::Failed { order: number, error: DriverError::Gone })
+                        }
                     }
                     // One every 1.3 s in the hook: they would drown the story.
                     if order == Order::Beat {

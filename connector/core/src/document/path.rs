@@ -65,14 +65,8 @@ impl fmt::Display for Path {
                         f.write_str(".")?;
                     }
                     let quoted = key.is_empty()
-                        || key
-                            .chars()
-                            .any(|c| c.is_whitespace() || c.is_control() || ".[]\"'=#".contains(c));
-                    if quoted {
-                        write!(f, "{key:?}")?
-                    } else {
-                        f.write_str(key)?
-                    }
+                        || key.chars().any(|c| c.is_whitespace() || c.is_control() || ".[]\"'=#".contains(c));
+                    if quoted { write!(f, "{key:?}")? } else { f.write_str(key)? }
                 }
             }
         }
@@ -88,9 +82,6 @@ mod tests {
     fn paths_are_written_as_keys_are() {
         let path = Path::of("lines") / "sales" / "markets" / 2;
         assert_eq!(path.to_string(), "lines.sales.markets[2]");
-        assert_eq!(
-            (Path::of("agents") / "a.b\n" / "notice").to_string(),
-            "agents.\"a.b\\n\".notice"
-        );
+        assert_eq!((Path::of("agents") / "a.b\n" / "notice").to_string(), "agents.\"a.b\\n\".notice");
     }
 }

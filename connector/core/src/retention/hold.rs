@@ -14,11 +14,7 @@ pub struct LegalHold {
     #[serde(deserialize_with = "time::instant")]
     pub from: Timestamp,
     /// Its release; none while it is open.
-    #[serde(
-        default,
-        deserialize_with = "time::optional_instant",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "time::optional_instant", skip_serializing_if = "Option::is_none")]
     pub release: Option<Timestamp>,
 }
 
@@ -40,10 +36,8 @@ pub(super) struct Held {
 
 /// Holds in the order of their beginnings; those that overlap or touch are one, empty ones none.
 pub(super) fn merge(holds: &[LegalHold]) -> Vec<LegalHold> {
-    let in_seconds = |hold: &LegalHold| LegalHold {
-        from: whole(hold.from),
-        release: hold.release.map(whole),
-    };
+    let in_seconds =
+        |hold: &LegalHold| LegalHold { from: whole(hold.from), release: hold.release.map(whole) };
     let mut sorted: Vec<_> = holds.iter().map(in_seconds).collect();
     sorted.retain(|hold| hold.release.is_none_or(|release| hold.from < release));
     sorted.sort();

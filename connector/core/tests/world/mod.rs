@@ -56,27 +56,16 @@ impl Pack {
 impl World {
     /// Reads the policy and the packs.
     pub fn load(&self) -> Result<Policy, Vec<Finding>> {
-        let packs: Vec<_> = self
-            .packs
-            .iter()
-            .map(|pack| (format!("{}.toml", pack.id), pack.text()))
-            .collect();
-        let packs: Vec<_> = packs
-            .iter()
-            .map(|(name, text)| (name.as_str(), text.as_str()))
-            .collect();
+        let packs: Vec<_> =
+            self.packs.iter().map(|pack| (format!("{}.toml", pack.id), pack.text())).collect();
+        let packs: Vec<_> = packs.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         Policy::load(("site.toml", &self.site()), &packs)
     }
 
     /// The site policy.
     pub fn site(&self) -> String {
-        let quoted = |names: &[String]| {
-            names
-                .iter()
-                .map(|name| format!("{name:?}"))
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
+        let quoted =
+            |names: &[String]| names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
         let words = |names: &[&str]| quoted(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
         let dpia = if self.with_dpia { "dpia = \"D\"" } else { "" };
         format!(
@@ -173,13 +162,8 @@ pub enum Exclusion {
 }
 
 pub fn exclusion() -> impl Strategy<Value = Exclusion> {
-    let flags = vec![
-        Flag::Private,
-        Flag::PaymentActive,
-        Flag::AnsweringMachine,
-        Flag::AgentStop,
-        Flag::OtherProof,
-    ];
+    let flags =
+        vec![Flag::Private, Flag::PaymentActive, Flag::AnsweringMachine, Flag::AgentStop, Flag::OtherProof];
     prop_oneof![
         select(flags).prop_map(Exclusion::Flag),
         (0..3_usize).prop_map(Exclusion::Exempt),
@@ -205,31 +189,12 @@ fn demands(any: bool) -> impl Strategy<Value = Vec<String>> {
     (
         often_silent.prop_map(|gate| format!("gate = \"{gate}\"")),
         some(0.2, text(&["parties = \"all\""])),
-        some(
-            0.2,
-            text(&[
-                "refusal = \"terminate-call\"",
-                "refusal = \"alternative-channel\"",
-            ]),
-        ),
-        some(
-            0.4,
-            (0..=1000_u16)
-                .prop_map(|max| format!("rate = {{ max = {max} }}"))
-                .boxed(),
-        ),
-        some(
-            0.6,
-            days.prop_map(|max| format!("retention = {{ max = {max:?} }}"))
-                .boxed(),
-        ),
+        some(0.2, text(&["refusal = \"terminate-call\"", "refusal = \"alternative-channel\""])),
+        some(0.4, (0..=1000_u16).prop_map(|max| format!("rate = {{ max = {max} }}")).boxed()),
+        some(0.6, days.prop_map(|max| format!("retention = {{ max = {max:?} }}")).boxed()),
         some(
             least,
-            text(&[
-                "duty = \"must\"",
-                "duty = \"must\"\nobjection = \"not-offered\"",
-                "duty = \"must-not\"",
-            ]),
+            text(&["duty = \"must\"", "duty = \"must\"\nobjection = \"not-offered\"", "duty = \"must-not\""]),
         ),
         some(least / 2.0, text(&["phase = \"contract-talk\""])),
         some(
@@ -240,25 +205,17 @@ fn demands(any: bool) -> impl Strategy<Value = Vec<String>> {
                 "prerequisites = [\"transfer-instrument\"]",
             ]),
         ),
-        some(
-            0.2,
-            text(&["announce = [\"controller\", \"accept\"]", "announce = [\"copy\"]"]),
-        ),
+        some(0.2, text(&["announce = [\"controller\", \"accept\"]", "announce = [\"copy\"]"])),
         some(0.3, text(&["campaign_max_days = 30", "campaign_max_days = 92"])),
     )
         .prop_map(|(gate, a, b, c, d, e, f, g, h, i)| {
-            std::iter::once(gate)
-                .chain([a, b, c, d, e, f, g, h, i].into_iter().flatten())
-                .collect()
+            std::iter::once(gate).chain([a, b, c, d, e, f, g, h, i].into_iter().flatten()).collect()
         })
 }
 
 fn with_minimum(lines: Vec<String>, minimum: Option<&str>) -> Vec<String> {
     let Some(minimum) = minimum else { return lines };
-    let mut lines: Vec<_> = lines
-        .into_iter()
-        .filter(|line| !line.starts_with("retention"))
-        .collect();
+    let mut lines: Vec<_> = lines.into_iter().filter(|line| !line.starts_with("retention")).collect();
     lines.push(format!("retention = {minimum}"));
     lines
 }
@@ -267,11 +224,8 @@ fn rule(name: String, facet: &'static str, any: bool) -> impl Strategy<Value = S
     let purposes = prop_oneof![
         9 => Just("\"*\""), 1 => Just("\"quality\""), 1 => Just("\"regulated-order\""), 1 => Just("\"training\""),
     ];
-    let minima = vec![
-        "{ min = \"1 year\" }",
-        "{ exact = \"30 days\" }",
-        "{ max = \"10 days\", hard_max = true }",
-    ];
+    let minima =
+        vec!["{ min = \"1 year\" }", "{ exact = \"30 days\" }", "{ max = \"10 days\", hard_max = true }"];
     let minimum = option::weighted(if any { 0.1 } else { NEVER }, select(minima));
     (purposes, demands(any), minimum).prop_map(move |(purposes, demands, minimum)| {
         let demands = with_minimum(demands, minimum).join("\n");
@@ -287,11 +241,7 @@ fn pack(id: &'static str, head: String, facets: &'static [&'static str]) -> impl
         .enumerate()
         .map(|(index, facet)| rule(format!("r{index}"), facet, true).boxed())
         .collect();
-    rules.prop_map(move |rules| Pack {
-        id: id.to_owned(),
-        head: head.clone(),
-        rules,
-    })
+    rules.prop_map(move |rules| Pack { id: id.to_owned(), head: head.clone(), rules })
 }
 
 /// One more overlay that only permits: no duty, no phase, no minimum.
@@ -309,26 +259,15 @@ fn packs() -> impl Strategy<Value = Vec<Pack>> {
     (
         pack("base", "kind = \"base\"".to_owned(), &["customer", "employee"]),
         pack("strict", "kind = \"default\"".to_owned(), BOTH),
-        pack(
-            "fr",
-            territory("\"FR\"", "parent = \"base\"\ntimezone = \"Europe/Paris\""),
-            BOTH,
-        ),
+        pack("fr", territory("\"FR\"", "parent = \"base\"\ntimezone = \"Europe/Paris\""), BOTH),
         pack("de", territory("\"DE\"", "parent = \"base\""), BOTH),
         pack("us", territory("\"US\"", "timezone = \"America/New_York\""), BOTH),
         option::weighted(0.5, pack("ca", territory("\"US-CA\"", ""), &["customer"])),
-        pack(
-            "trade",
-            "kind = \"sector\"\nterritory = [\"FR\", \"DE\"]".to_owned(),
-            &["sector"],
-        ),
+        pack("trade", "kind = \"sector\"\nterritory = [\"FR\", \"DE\"]".to_owned(), &["sector"]),
         pack("card", "kind = \"overlay\"".to_owned(), &["sector"]),
     )
         .prop_map(|(base, strict, fr, de, us, ca, trade, card)| {
-            [base, strict, fr, de, us, trade, card]
-                .into_iter()
-                .chain(ca)
-                .collect()
+            [base, strict, fr, de, us, trade, card].into_iter().chain(ca).collect()
         })
 }
 
@@ -357,21 +296,13 @@ prop_compose! {
 
 /// The leg of an agent of the policy.
 pub fn agent_leg(agent: &str) -> Leg {
-    Leg {
-        agent: Some(agent.into()),
-        ..Leg::new("a1", LegKind::Agent)
-    }
+    Leg { agent: Some(agent.into()), ..Leg::new("a1", LegKind::Agent) }
 }
 
 fn legs() -> impl Strategy<Value = Vec<Leg>> {
     let agents = select(["amel", "amel", "dora", "salma", "nobody"].as_slice());
-    let agent = (agents, option::weighted(0.7, scope()), option::of(purposes())).prop_map(
-        |(agent, consented, heard)| Leg {
-            consented,
-            heard,
-            ..agent_leg(agent)
-        },
-    );
+    let agent = (agents, option::weighted(0.7, scope()), option::of(purposes()))
+        .prop_map(|(agent, consented, heard)| Leg { consented, heard, ..agent_leg(agent) });
     let outside = (outside_leg("c1"), option::weighted(0.15, outside_leg("x1")));
     (option::weighted(0.9, outside), agent).prop_map(|(outside, agent)| {
         outside
@@ -386,15 +317,8 @@ fn facts() -> impl Strategy<Value = Facts> {
     let flags = prop_oneof![9 => Just(Vec::new()), 1 => subsequence(Flag::ALL.to_vec(), 1..=2)];
     let draw = (0..1000_u32).prop_map(|draw| format!("0.{draw:03}").parse().ok());
     let day = 0..60_i64;
-    (
-        legs(),
-        flags,
-        draw,
-        day,
-        0..86_400_i64,
-        option::of(select(["sav", "ventes"].as_slice())),
-    )
-        .prop_map(|(legs, flags, draw, day, second, queue)| Facts {
+    (legs(), flags, draw, day, 0..86_400_i64, option::of(select(["sav", "ventes"].as_slice()))).prop_map(
+        |(legs, flags, draw, day, second, queue)| Facts {
             at: "2026-09-20T00:00:00Z".parse::<Timestamp>().unwrap_or_default()
                 + SignedDuration::from_secs(day * 86_400 + second),
             call_start: None,
@@ -404,37 +328,25 @@ fn facts() -> impl Strategy<Value = Facts> {
             language: None,
             legs,
             flags: flags.into_iter().collect(),
-            sampling: Sampling {
-                draw,
-                ..Sampling::default()
-            },
-        })
+            sampling: Sampling { draw, ..Sampling::default() },
+        },
+    )
 }
 
 pub fn world() -> impl Strategy<Value = World> {
     let overlays = option::weighted(0.3, Just("card".to_owned()));
     let markets = subsequence(TERRITORIES.to_vec(), 1..=2);
     let sectors = subsequence(vec!["trade"], 0..=1);
-    (
-        packs(),
-        overlays,
-        markets,
-        sectors,
-        prop::bool::weighted(0.85),
-        prop::bool::weighted(0.05),
-        facts(),
-    )
-        .prop_map(
-            |(packs, overlays, markets, sectors, with_dpia, exempt, facts)| World {
-                packs,
-                overlays: overlays.into_iter().collect(),
-                markets,
-                sectors,
-                with_dpia,
-                exempt_agents: exempt.then(|| "amel".to_owned()).into_iter().collect(),
-                facts,
-            },
-        )
+    (packs(), overlays, markets, sectors, prop::bool::weighted(0.85), prop::bool::weighted(0.05), facts())
+        .prop_map(|(packs, overlays, markets, sectors, with_dpia, exempt, facts)| World {
+            packs,
+            overlays: overlays.into_iter().collect(),
+            markets,
+            sectors,
+            with_dpia,
+            exempt_agents: exempt.then(|| "amel".to_owned()).into_iter().collect(),
+            facts,
+        })
 }
 
 /// Things that happen in a call of the generated world.

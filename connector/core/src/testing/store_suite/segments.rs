@@ -37,9 +37,11 @@ pub async fn segment_goes_its_way(store: Index) {
     expected.flags = kept.flags;
     assert_eq!(one(&store, 1).await.as_ref(), Some(&expected));
 
-    store.commit(vec![Change::Amend(id(1), vec![], Deadlines::default())]).await.expect("amend");
+    let soon = Deadlines { scheduled: Some(at(60)), ..Deadlines::default() };
+    store.commit(vec![Change::Amend(id(1), vec![], soon)]).await.expect("amend");
     expected.state = State::Doomed;
     expected.kept_for = vec![];
+    expected.retention = soon;
     assert_eq!(one(&store, 1).await.as_ref(), Some(&expected));
 
     store.commit(vec![Change::Dispose(id(1), at(100))]).await.expect("dispose");
@@ -97,7 +99,9 @@ pub async fn late_words_change_nothing(store: Index) {
 
 pub async fn purposes_are_only_taken(store: Index) {
     store.commit(vec![Change::Open(segment(1, "c1"))]).await.expect("open");
-    let amend = |purposes: &[&str]| Change::Amend(id(1), purposes.iter().map(|p| (*p).to_owned()).collect(), Deadlines::default());
+    let amend = |purposes: &[&str]| {
+        Change::Amend(id(1), purposes.iter().map(|p| (*p).to_owned()).collect(), Deadlines::default())
+    };
     store.commit(vec![amend(&["training", "secret"])]).await.expect("amend while open");
     let row = one(&store, 1).await.expect("row");
     assert_eq!((row.state, row.kept_for), (State::Open, vec!["training".to_owned()]));
@@ -135,7 +139,10 @@ pub async fn no_purpose_dooms_any_state_but_disposed(store: Index) {
             _ => Change::Amend(id(n), vec![], Deadlines::default()),
         });
         store.commit(life.collect()).await.expect("life");
-        store.commit(vec![Change::Amend(id(n), vec!["secret".into()], Deadlines::default())]).await.expect("amend");
+        store
+            .commit(vec![Change::Amend(id(n), vec!["secret".into()], Deadlines::default())])
+            .await
+            .expect("amend");
         let row = one(&store, n).await.expect("row");
         assert_eq!((row.state, row.kept_for), (State::Doomed, vec![]), "after {n} steps");
         store.commit(vec![Change::Dispose(id(n), at(100))]).await.expect("dispose");
