@@ -193,7 +193,7 @@ impl Session {
                     Ok(wish) if live.is(wish) => return,
                     Ok(wish) => {
                         // Somebody who was not there before: his first words are cut off.
-                        let joined = wish.facts.legs.iter().any(|leg| !live.facts.leg(&leg.id).is_some());
+                        let joined = wish.facts.legs.iter().any(|leg| live.facts.leg(&leg.id).is_none());
                         Stop { ending: Ending::PartiesChanged, until: self.changed, cut_tail: joined }
                     }
                     Err(why) => {
