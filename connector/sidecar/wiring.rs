@@ -123,10 +123,7 @@ async fn reload(file: PathBuf, swap: watch::Sender<Arc<Rules>>, outbox: Outbox, 
     };
     while hangup.recv().await.is_some() {
         match rules::load(&file) {
-            Ok((rules, _, faults)) => {
-                for fault in faults {
-                    tracing::warn!(%fault, "not well");
-                }
+            Ok((rules, _)) => {
                 let what =
                     What::Reloaded { policy: rules.policy.hash_hex(), config: rules.desk.hash.clone() };
                 tracing::info!(
