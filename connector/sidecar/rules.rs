@@ -3,14 +3,21 @@
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::sync::Arc;
 
+use jiff::Timestamp;
+use temoin_core::command::Notice;
+use temoin_core::journal::{Entry, What};
 use temoin_core::pack;
 use temoin_core::policy::Policy;
+use temoin_core::ports::Change;
 use temoin_core::session::{DrawKey, Rules};
+use tokio::sync::watch;
 
 use crate::clock::chance;
 use crate::config::{Config, UNREADABLE};
 use crate::fault::Fault;
+use crate::outbox::Outbox;
 
 /// The texts of policy and packs, as named by the configuration.
 pub struct Texts {
@@ -69,6 +76,26 @@ pub fn load(file: &Path) -> Result<(Rules, Config), Vec<Fault>> {
     let key = draw_key(&config.sampling_key).map_err(|fault| vec![fault])?;
     let (desk, _) = config.desk(hash);
     Ok((Rules { policy, desk, key }, config))
+}
+
+/// Reads both files anew, checks whole, swaps whole. A broken one changes nothing, and people are told; running calls
+/// keep theirs either way.
+pub fn renew(file: &Path, swap: &watch::Sender<Arc<Rules>>, outbox: &Outbox, now: Timestamp) {
+    let entry = |what| vec![Change::Journal(Entry { at: now, call: None, segment: None, what })];
+    match load(file) {
+        Ok((rules, _)) => {
+            let (policy, config) = (rules.policy.hash_hex(), rules.desk.hash.clone());
+            tracing::info!(policy, "policy and configuration are in force for new calls");
+            outbox.post(entry(What::Reloaded { policy, config }));
+            swap.send_replace(Arc::new(rules));
+        }
+        Err(faults) => {
+            for fault in &faults {
+                tracing::error!(%fault, alarm = "reload-refused", "nothing was changed");
+            }
+            outbox.post(entry(What::Alarm(Notice::ReloadRefused { faults: faults.len() })));
+        }
+    }
 }
 
 /// The key of the draws: 32 bytes, made at the first start, readable by its owner alone.
