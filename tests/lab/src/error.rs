@@ -21,7 +21,9 @@ pub enum LabError {
         why: String,
     },
     /// A step of fetching failed.
-    #[error("fetching Asterisk: {step}: {why}; install asterisk 20 or later or set TEMOIN_ASTERISK to its program")]
+    #[error(
+        "fetching Asterisk: {step}: {why}; install asterisk 20 or later or set TEMOIN_ASTERISK to its program"
+    )]
     Fetch {
         /// What was being done.
         step: String,

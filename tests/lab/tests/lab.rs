@@ -10,8 +10,13 @@ use temoin_lab::{AMI_SECRET, Asterisk, Lab, LabError, LabOptions};
 
 #[test]
 fn asterisk_is_there_or_fetched_once_for_all() {
-    let asked: Vec<_> = (0..3).map(|_| std::thread::spawn(Asterisk::find_or_fetch)).collect();
-    let found: Vec<_> = asked.into_iter().map(|one| one.join().unwrap().unwrap()).collect();
+    let asked: Vec<_> = (0..3)
+        .map(|_| std::thread::spawn(Asterisk::find_or_fetch))
+        .collect();
+    let found: Vec<_> = asked
+        .into_iter()
+        .map(|one| one.join().unwrap().unwrap())
+        .collect();
     assert!(found.iter().all(|install| *install == found[0]), "{found:?}");
     assert!(found[0].modules.join("app_stasis.so").exists());
 }
@@ -20,10 +25,16 @@ fn asterisk_is_there_or_fetched_once_for_all() {
 fn starts_says_its_version_stops_and_starts_again() {
     let mut lab = Lab::start(LabOptions::default()).unwrap();
     let said = lab.cli("core show version").unwrap();
-    assert!(said.starts_with("Asterisk ") && said.contains(lab.version()), "{said}");
+    assert!(
+        said.starts_with("Asterisk ") && said.contains(lab.version()),
+        "{said}"
+    );
     lab.stop().unwrap();
     assert_eq!(lab.pid(), None);
-    assert!(matches!(lab.cli("core show version"), Err(LabError::Command { .. })));
+    assert!(matches!(
+        lab.cli("core show version"),
+        Err(LabError::Command { .. })
+    ));
     lab.restart().unwrap();
     lab.cli("core show version").unwrap();
     lab.kill9();
@@ -47,22 +58,46 @@ fn two_labs_stand_side_by_side_and_leave_nothing() {
 
 #[test]
 fn the_shipped_files_load_without_a_word_of_complaint() {
-    let lab = Lab::start(LabOptions { phones: vec![(2001, 5071)], trunk: Some(5072), ..LabOptions::default() }).unwrap();
-    for context in ["temoin-inbound", "temoin-code", "temoin-exempt", "temoin-find", "temoin-stop"] {
+    let lab = Lab::start(LabOptions {
+        phones: vec![(2001, 5071)],
+        trunk: Some(5072),
+        ..LabOptions::default()
+    })
+    .unwrap();
+    for context in [
+        "temoin-inbound",
+        "temoin-code",
+        "temoin-exempt",
+        "temoin-find",
+        "temoin-stop",
+    ] {
         let shown = lab.cli(&format!("dialplan show {context}")).unwrap();
-        assert!(shown.contains(&format!("Context '{context}' created by 'pbx_config'")), "{shown}");
+        assert!(
+            shown.contains(&format!("Context '{context}' created by 'pbx_config'")),
+            "{shown}"
+        );
         assert!(shown.contains("[temoin.conf:"), "it is the shipped file: {shown}");
     }
     let features = lab.cli("features show").unwrap();
-    for line in ["===> Group: temoin-agent", "===> --> temoin-pause (*9)", "===> --> temoin-object (*1)"] {
+    for line in [
+        "===> Group: temoin-agent",
+        "===> --> temoin-pause (*9)",
+        "===> --> temoin-object (*1)",
+    ] {
         assert!(features.contains(line), "{line} in {features}");
     }
     let user = lab.cli("manager show user temoin").unwrap();
     assert!(user.contains("system,call"), "{user}");
     let endpoints = lab.cli("pjsip show endpoint 2001").unwrap();
-    assert!(endpoints.contains("DYNAMIC_FEATURES=temoin-agent") || endpoints.contains("sip:2001@127.0.0.1:5071"), "{endpoints}");
+    assert!(
+        endpoints.contains("DYNAMIC_FEATURES=temoin-agent") || endpoints.contains("sip:2001@127.0.0.1:5071"),
+        "{endpoints}"
+    );
     let log = std::fs::read_to_string(lab.log()).unwrap();
-    let complaints: Vec<&str> = log.lines().filter(|line| line.contains("] WARNING[") || line.contains("] ERROR[")).collect();
+    let complaints: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("] WARNING[") || line.contains("] ERROR["))
+        .collect();
     assert!(complaints.is_empty(), "{complaints:#?}");
 }
 
@@ -71,20 +106,37 @@ fn the_shipped_accounts_may_what_the_sidecar_needs_and_no_more() {
     let lab = Lab::start(LabOptions::default()).unwrap();
     assert_eq!(ari(&lab, "GET", "/asterisk/ping").0, 200);
     let mut ami = Ami::login(lab.ami, "temoin", AMI_SECRET);
-    for (allowed, action) in [(true, "CoreShowChannels"), (true, "Status"), (false, "Command"), (false, "Originate")] {
+    for (allowed, action) in [
+        (true, "CoreShowChannels"),
+        (true, "Status"),
+        (false, "Command"),
+        (false, "Originate"),
+    ] {
         let answer = ami.action(&[("Action", action)]);
         let denied = answer.field("Message").contains("Permission denied");
         assert_eq!(denied, !allowed, "{action}: {answer:?}");
     }
-    let put = [("Action", "DBPut"), ("Family", "temoin-exempt"), ("Key", "4100"), ("Val", "1")];
+    let put = [
+        ("Action", "DBPut"),
+        ("Family", "temoin-exempt"),
+        ("Key", "4100"),
+        ("Val", "1"),
+    ];
     assert_eq!(ami.action(&put).field("Response"), "Success");
-    assert!(lab.cli("database show temoin-exempt").unwrap().contains("/temoin-exempt/4100"));
+    assert!(
+        lab.cli("database show temoin-exempt")
+            .unwrap()
+            .contains("/temoin-exempt/4100")
+    );
 }
 
 #[test]
 fn says_what_it_said_when_it_does_not_start() {
     let broken = ("modules.conf", "require = no_such_module.so\n".to_owned());
-    match Lab::start(LabOptions { more: vec![broken], ..LabOptions::default() }) {
+    match Lab::start(LabOptions {
+        more: vec![broken],
+        ..LabOptions::default()
+    }) {
         Err(LabError::Start { log, .. }) => assert!(log.contains("no_such_module"), "{log}"),
         other => panic!("{other:?}"),
     }
@@ -96,27 +148,38 @@ fn asterisk_does_not_outlive_the_process_that_started_it() {
     const INNER: &str = "TEMOIN_LAB_INNER";
     if let Ok(file) = std::env::var(INNER) {
         let lab = Lab::start(LabOptions::default()).unwrap();
-        std::fs::write(file, lab.pid().unwrap().to_string()).unwrap();
+        std::fs::write(file, format!("{} {}\n", lab.pid().unwrap(), lab.dir().display())).unwrap();
         std::thread::park();
     }
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("pid");
-    let mut inner = std::process::Command::new(std::env::current_exe().unwrap())
+    Asterisk::find_or_fetch().unwrap();
+    let file = std::env::temp_dir().join(format!("temoin-lab-inner-{}", std::process::id()));
+    let inner = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "asterisk_does_not_outlive_the_process_that_started_it"])
         .env(INNER, &file)
-        .spawn()
-        .unwrap();
-    let mut pid = String::new();
+        .spawn();
+    let inner = Killed(inner.unwrap());
+    let mut said = String::new();
     eventually("the inner lab is up", || {
-        pid = std::fs::read_to_string(&file).unwrap_or_default();
-        !pid.is_empty()
+        said = std::fs::read_to_string(&file).unwrap_or_default();
+        said.ends_with('\n')
     });
-    let process = Path::new("/proc").join(&pid);
+    let (pid, dir) = said.trim_end().split_once(' ').unwrap();
+    let process = Path::new("/proc").join(pid);
     assert!(process.exists());
-    inner.kill().unwrap();
-    inner.wait().unwrap();
+    drop(inner);
     eventually("Asterisk is gone", || {
         // It may stay as a zombie where nobody reaps orphans.
         std::fs::read_to_string(process.join("stat")).map_or(true, |stat| stat.contains(") Z "))
     });
+    std::fs::remove_file(&file).unwrap();
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

@@ -1,5 +1,6 @@
 //! A call in the hands of a test: what can be done in it, what can be waited for, what is heard.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -74,6 +75,11 @@ impl Call {
     /// A header of the INVITE that came in (long name, whatever the case).
     pub fn header(&self, name: &str) -> Option<&str> {
         self.shared.invite.header(name)
+    }
+
+    /// Where it takes RTP.
+    pub fn rtp_address(&self) -> SocketAddr {
+        self.shared.rtp
     }
 
     /// Where it is in its life.

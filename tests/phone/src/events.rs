@@ -61,13 +61,13 @@ impl Log {
         self.events().iter().cloned().collect()
     }
 
-    /// The last lines of one call (0: of all).
+    /// The last lines of one call, and of what belongs to none (0: of all).
     pub(crate) fn tail(&self, call: u32) -> String {
         let events = self.events();
         let mut last: Vec<_> = events
             .iter()
             .rev()
-            .filter(|e| call == 0 || e.call == call)
+            .filter(|e| call == 0 || e.call == 0 || e.call == call)
             .take(12)
             .collect();
         last.reverse();

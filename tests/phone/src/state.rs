@@ -1,5 +1,6 @@
 //! How a call stands, as its task writes it and its handles read it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -101,6 +102,8 @@ pub(crate) struct Shared {
     pub(crate) invite: Message,
     /// Who called.
     pub(crate) caller: Party,
+    /// Where it takes RTP.
+    pub(crate) rtp: SocketAddr,
     pub(crate) view: watch::Sender<View>,
     pub(crate) ear: Arc<Ear>,
     pub(crate) mouth: Arc<Mouth>,

@@ -17,7 +17,6 @@ pub(super) struct Leg {
     pub(super) shared: Arc<Shared>,
     /// `None` once the call has ended.
     pub(super) media: Option<Media>,
-    pub(super) media_address: SocketAddr,
     pub(super) local_tag: String,
     pub(super) remote_tag: Option<String>,
     /// Our From (or To) with its tag, as the other side must see it in each message.
@@ -101,7 +100,7 @@ impl Leg {
     fn describe(&mut self, direction: Direction, events: Option<u8>) -> String {
         self.sdp_version += 1;
         let sdp = Sdp {
-            address: self.media_address,
+            address: self.shared.rtp,
             direction,
             pcma: true,
             events,

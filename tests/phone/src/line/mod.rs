@@ -298,6 +298,7 @@ impl Line {
             called: opening.called,
             caller: Party::parse(opening.invite.header("From").unwrap_or_default()),
             invite: opening.invite,
+            rtp: media.address,
             view: watch::Sender::new(View::new(state)),
             ear,
             mouth,
@@ -305,7 +306,6 @@ impl Line {
         });
         let leg = Leg {
             shared,
-            media_address: media.address,
             media: Some(media),
             local: format!("{};tag={local_tag}", opening.local),
             local_tag,

@@ -58,7 +58,7 @@ impl Direction {
 }
 
 impl Sdp {
-    /// `None` when there is no audio in it, or it was refused (port 0), or no address can be read.
+    /// `None` when its first stream is no audio, or was refused (port 0), or no address can be read.
     pub(crate) fn parse(body: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(body);
         let (mut ip, mut port, mut pcma, mut events) = (None, None, false, None);
@@ -70,10 +70,7 @@ impl Sdp {
             match kind {
                 "m" if port.is_some() => break,
                 "m" => {
-                    let Some(rest) = value.strip_prefix("audio ") else {
-                        return None;
-                    };
-                    let mut words = rest.split_ascii_whitespace();
+                    let mut words = value.strip_prefix("audio ")?.split_ascii_whitespace();
                     port = Some(words.next()?.split('/').next()?.parse::<u16>().ok()?);
                     pcma = words.skip(1).any(|word| word.parse() == Ok(PCMA));
                 }
@@ -178,7 +175,8 @@ mod tests {
             body in "(?s)((v|c|m|a|x)=(audio |rtpmap:|IN IP4 )?[0-9a-z./: ]{0,20}\n){0,8}.{0,20}",
             noise in proptest::collection::vec(any::<u8>(), 0..60),
         ) {
-            (Sdp::parse(body.as_bytes()), Sdp::parse(&noise));
+            Sdp::parse(body.as_bytes());
+            Sdp::parse(&noise);
         }
     }
 }
