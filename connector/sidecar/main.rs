@@ -1,2 +1,7 @@
 //! The `temoin` program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    temoin::cli::main()
+}

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{OrderNo, SegmentId};
 use crate::journal::Entry;
-use crate::ports::Ballot;
+use crate::ports::{Ballot, CallRecord};
 use crate::segment::{Closing, Segment};
 
 /// What a call asks of the shell.
@@ -16,6 +16,8 @@ use crate::segment::{Closing, Segment};
 pub enum Command {
     /// Write this into the journal. Nobody waits for it.
     Journal(Entry),
+    /// The call, new or changed, for the index. Nobody waits for it.
+    Index(CallRecord),
     /// Draw lots, count them and journal them in one transaction; comes back as `Drawn`.
     Draw(Vec<Ballot>),
     /// Make the segment and its journal entry durable; comes back as `Opened`. Only then a recorder starts.
@@ -111,6 +113,11 @@ pub enum Notice {
     },
     /// The announcement could not be played to its end.
     NotAnnounced,
+    /// A new policy or configuration is broken; the old one stays in force.
+    ReloadRefused {
+        /// How many faults it has.
+        faults: usize,
+    },
     /// A mandatory line was refused or goes on unwatched.
     Mandatory {
         /// Why.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::{DriverError, Reply};
 use crate::id::{CallId, LegId, OrderNo, SegmentId};
 use crate::ports::{Drawn, StoreError};
+pub use crate::words::Direction;
 
 /// A customer's leg that has reached the hook in the dialplan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,18 +29,6 @@ pub struct Arrival {
     pub number: Option<String>,
     /// When the leg reached the hook.
     pub at: Timestamp,
-}
-
-/// Which way a call goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Direction {
-    /// The customer called.
-    Inbound,
-    /// An agent called the customer.
-    Outbound,
-    /// Agents among themselves.
-    Internal,
 }
 
 /// One member of the bridge beside the customer, seen through whatever channels lie between.
@@ -107,6 +96,12 @@ pub enum CallEvent {
         /// When. Two presses with the same leg, keys and instant are one.
         at: Timestamp,
     },
+    /// The codes that the dialplan noted on the customer's leg, `*9@1795285695.182 …`, read after a gap; `None` where
+    /// they cannot be read. Those that were heard are known; the others are applied before anything else.
+    Noted {
+        /// As noted.
+        keys: Option<String>,
+    },
     /// Who is connected with the customer now: always the whole set, so that a repeated one changes nothing.
     Parties {
         /// Everybody beside the customer. Empty: he is alone, on music, or between two bridges.
@@ -160,6 +155,22 @@ pub enum CallEvent {
     NotDrawn(StoreError),
     /// The time that `wake_at` named has come.
     Woken,
+}
+
+impl CallEvent {
+    /// When it happened, by the PBX's clock, where it tells.
+    pub fn at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Returned { at }
+            | Self::Played { at, .. }
+            | Self::Pressed { at, .. }
+            | Self::Parties { at, .. }
+            | Self::RecorderStarted { at }
+            | Self::RecorderStopped { at }
+            | Self::Ended { at } => Some(*at),
+            _ => None,
+        }
+    }
 }
 
 /// What a PBX tells the sidecar.

@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::command::{Notice, Release};
-use crate::event::{Direction, Playback};
+use crate::event::Playback;
 use crate::id::{CallId, SegmentId};
 use crate::ports::Drawn;
 use crate::segment::{Closing, Kept};
+use crate::words::Direction;
 
 /// 32 bytes of SHA-256.
 pub type Hash = [u8; 32];
@@ -131,6 +132,11 @@ pub enum What {
     },
     /// A segment lies in the vault.
     Kept(KeptNote),
+    /// A segment was ordered, and there is nothing to keep of it.
+    Lost {
+        /// Why.
+        why: String,
+    },
     /// A segment is about to be erased.
     Erasing {
         /// Why.
@@ -208,19 +214,13 @@ pub struct Content {
 
 /// What the chain runs over.
 pub fn digest(salt: &[u8; 16], payload: &[u8]) -> Hash {
-    Sha256::new()
-        .chain_update(salt)
-        .chain_update(payload)
-        .finalize()
-        .into()
+    Sha256::new().chain_update(salt).chain_update(payload).finalize().into()
 }
 
 /// The hash of a row: over the one before, its place, and its digest. Lengths are written out, so that no two
 /// different rows give the same bytes.
 pub fn chain(previous: &Hash, seq: u64, node: &str, site: &str, digest: &Hash) -> Hash {
-    let mut hash = Sha256::new()
-        .chain_update(previous)
-        .chain_update(seq.to_be_bytes());
+    let mut hash = Sha256::new().chain_update(previous).chain_update(seq.to_be_bytes());
     for text in [node, site] {
         hash.update((text.len() as u64).to_be_bytes());
         hash.update(text.as_bytes());
@@ -260,11 +260,7 @@ pub struct Verifier {
 
 impl Default for Verifier {
     fn default() -> Self {
-        Self {
-            seq: 0,
-            hash: GENESIS,
-            erased: 0,
-        }
+        Self { seq: 0, hash: GENESIS, erased: 0 }
     }
 }
 
@@ -272,10 +268,7 @@ impl Verifier {
     /// Checks the next row.
     pub fn next(&mut self, link: &Link) -> Result<(), Broken> {
         if link.seq != self.seq + 1 {
-            return Err(Broken::Hole {
-                expected: self.seq + 1,
-                found: link.seq,
-            });
+            return Err(Broken::Hole { expected: self.seq + 1, found: link.seq });
         }
         match &link.content {
             Some(content) if digest(&content.salt, &content.payload) != link.digest => {

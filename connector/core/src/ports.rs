@@ -11,10 +11,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::command::{DriverError, Order, Reply};
-use crate::event::{Direction, Party, PbxEvent};
+use crate::event::{Party, PbxEvent};
 use crate::id::{CallId, LegId, OrderNo, SegmentId};
 use crate::journal::{Entry, Link};
+use crate::sampling::{self, Draw};
 use crate::segment::{Closing, Deadlines, Flag, Kept, Sealed, Segment, State};
+use crate::words::Direction;
 
 /// The only reader of the time.
 pub trait Clock: Send + Sync + 'static {
@@ -70,9 +72,10 @@ pub struct Ballot {
     /// The agent or queue, or empty.
     pub stratum: String,
     /// Per mille.
-    pub rate: u32,
-    /// The keyed draw: this over 2⁶⁴.
-    pub draw: u64,
+    pub rate: u16,
+    /// The keyed draw; as a text in JSON, so that no reader makes a float of it.
+    #[serde(with = "as_text")]
+    pub draw: Draw,
     /// When.
     pub at: Timestamp,
 }
@@ -101,7 +104,8 @@ pub struct Drawn {
     pub selected: bool,
 }
 
-/// A change of the index. All changes of one `commit` are durable together or not at all.
+/// A change of the index. All changes of one `commit` are durable together or not at all. One that names a segment
+/// that is not there changes nothing: a late word about it must not cost the others their commit.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// A line of the journal.
@@ -173,7 +177,8 @@ pub struct SegmentRecord {
 /// Which calls. All that is given must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallQuery {
-    /// The end of the number, digits only (so that `+33199001234`, `0199001234` and `1234` find it).
+    /// The end of the number, digits only (so that `+33199001234`, `0199001234` and `1234` find it): see
+    /// [`crate::number::Tail`].
     pub number: Option<String>,
     /// An agent.
     pub agent: Option<String>,
@@ -198,7 +203,9 @@ pub enum SegmentQuery {
     Call(CallId),
     /// All in a state, oldest first, at most so many.
     In(State, u32),
-    /// Kept ones whose `scheduled` is at or before this, at most so many.
+    /// All in a state whose id comes after this one, in order of id, at most so many: to walk them all in pages.
+    After(State, Option<SegmentId>, u32),
+    /// Kept ones whose `scheduled` is at or before this, the earliest first, at most so many.
     Due(Timestamp, u32),
 }
 
@@ -268,22 +275,36 @@ pub trait Vault: Send + Sync + 'static {
     /// Removes the object. One that is not there is removed already.
     async fn shred(&self, id: SegmentId) -> Result<(), VaultError>;
 
+    /// Whether the stored bytes are those that were sealed, without decrypting them.
+    async fn check(&self, id: SegmentId, sealed: &Sealed) -> Result<(), VaultError>;
+
     /// The ids of all objects.
     async fn list(&self) -> Result<Vec<SegmentId>, VaultError>;
 }
 
 impl Ballot {
-    /// Whether the call is drawn (FORMAT 3.8), given the counters before it. Exact.
+    /// Whether the call is drawn, given the counters before it.
     pub fn settle(&self, before: &Counters) -> bool {
-        let rate = u128::from(self.rate);
-        let window = |calls: u64| (rate * u128::from(calls)).div_ceil(1000);
-        let (total, m) = (before.total_calls + 1, before.stratum_calls + 1);
-        if rate == 0 || u128::from(before.total_recorded) >= window(total) {
-            return false;
-        }
-        let i = window(m);
-        let left = (1000 * i / rate + 1).saturating_sub(u128::from(m));
-        let open = i.saturating_sub(u128::from(before.stratum_recorded));
-        u128::from(self.draw) * left < open << 64
+        let counters = sampling::Counters {
+            total_calls: before.total_calls + 1,
+            total_recorded: before.total_recorded,
+            stratum_calls: before.stratum_calls + 1,
+            stratum_recorded: before.stratum_recorded,
+        };
+        counters.draws(self.rate, &self.draw)
+    }
+}
+
+mod as_text {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::sampling::Draw;
+
+    pub fn serialize<S: Serializer>(draw: &Draw, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(draw)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Draw, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }

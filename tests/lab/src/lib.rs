@@ -9,8 +9,6 @@
 //!
 //! Left out: the phones themselves (the crate `temoin-phone`) and clients for AMI and ARI (the plugin under test).
 
-#![warn(missing_docs)]
-
 mod error;
 mod fault;
 mod fetch;

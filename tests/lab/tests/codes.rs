@@ -6,7 +6,7 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use support::{Ami, Message, eventually};
-use temoin_lab::{Lab, LabOptions};
+use temoin_lab::{AMI_SECRET, Lab, LabOptions};
 
 /// The PBX under test and, in `far`, the customer's and the agents' phones.
 struct Call {
@@ -350,6 +350,59 @@ fn an_exempt_extension_behind_a_local_channel_stops_the_customer_too() {
         .event("TemoinExempt", |event| event.field("UserEvent") == "TemoinExempt");
     assert_eq!(told.field("Found"), customer);
     eventually("stopped", || call.recorders(&customer) == 0);
+}
+
+#[test]
+fn the_shipped_account_hears_what_the_sidecar_needs_and_little_else() {
+    let mut call = Call::phones();
+    let mut sidecar = Ami::login(call.near.ami, "temoin", AMI_SECRET);
+    let (customer, agent) = call.talk("8002");
+    let entered = sidecar.event("agent in a bridge", |event| event.field("Channel") == agent);
+    assert_eq!(entered.field("Event"), "BridgeEnter");
+    assert!(
+        entered.all("ChanVariable").contains(&"TEMOIN_LEG=agent"),
+        "{entered:?}"
+    );
+    call.record(&customer, "one.wav");
+    call.press(&agent, "*9");
+    call.code();
+    call.near
+        .cli(&format!("channel request hangup {customer}"))
+        .unwrap();
+    let mut heard: Vec<String> = vec![entered.field("Event").to_owned()];
+    while heard.last().is_none_or(|last| last != "Hangup customer") {
+        let event = sidecar.event("hang-up of the customer", |event| {
+            !event.field("Event").is_empty()
+        });
+        let last = event.field("Event") == "Hangup" && event.field("Channel") == customer;
+        heard.push(if last {
+            "Hangup customer".to_owned()
+        } else {
+            event.field("Event").to_owned()
+        });
+    }
+    for needed in [
+        "DialBegin",
+        "DialEnd",
+        "AgentConnect",
+        "MixMonitorStart",
+        "MixMonitorStop",
+        "UserEvent",
+        "BridgeLeave",
+    ] {
+        assert!(heard.iter().any(|event| event == needed), "{needed} in {heard:?}");
+    }
+    for noise in [
+        "Newchannel",
+        "Newstate",
+        "NewConnectedLine",
+        "VarSet",
+        "Newexten",
+        "QueueMemberStatus",
+        "BridgeCreate",
+    ] {
+        assert!(heard.iter().all(|event| event != noise), "{noise} in {heard:?}");
+    }
 }
 
 #[test]

@@ -158,7 +158,8 @@ impl Call {
         self.ask(Ask::HangUp).await
     }
 
-    /// Sends BYE even before the answer, as a caller may (RFC 3261, 15).
+    /// Sends BYE at once: before the answer, as a caller may, or before the ACK of its answer, as a called side must not
+    /// (RFC 3261, 15).
     ///
     /// # Errors
     /// [`Error::Unfit`] when there is no dialog yet, or no more; [`Error::Unanswered`].
@@ -191,7 +192,7 @@ impl Call {
     }
 
     /// Blind transfer: asks the other side to call `uri` (REFER). Comes back when it has agreed to try (202); the
-    /// outcome is [`Until::Transferred`].
+    /// outcome is [`Until::Transferred`], upon which the phone hangs up of itself, or [`Until::TransferFailed`].
     ///
     /// # Errors
     /// [`Error::Unfit`] unless answered; [`Error::Refused`]; [`Error::Unanswered`].
@@ -200,7 +201,8 @@ impl Call {
             .await
     }
 
-    /// Attended transfer: asks the other side to take our place in another call (REFER with Replaces).
+    /// Attended transfer: asks the other side to take our place in another call (REFER with Replaces). The outcome is
+    /// told as by [`Call::refer`].
     ///
     /// # Errors
     /// [`Error::Unfit`] unless both are answered; [`Error::Refused`]; [`Error::Unanswered`].

@@ -47,6 +47,8 @@ pub enum How {
     Refused(u16),
     /// Requests or answers were not acknowledged for 32 s.
     Unanswered,
+    /// This phone transferred the other side, and hung up when that had come about.
+    Transferred,
     /// Another call took its place (INVITE with Replaces); BYE was sent.
     Replaced,
     /// This phone dropped it without a word, as the test asked for.

@@ -203,6 +203,34 @@ async fn an_early_bye_ends_a_call_that_rings() {
 }
 
 #[tokio::test]
+async fn a_called_phone_hangs_up_after_the_ack_or_at_once_if_told() {
+    let (customer, agent) = phones().await;
+    agent.answer_with(Answering::Manual);
+    // the ACK is lost: hanging up waits for the next one
+    agent.lose_next("ACK", 1);
+    let out = customer.call(&agent.uri(), CallOptions::default()).await.unwrap();
+    let inbound = agent.next_call(LIMIT).await.unwrap();
+    inbound.answer().await.unwrap();
+    inbound.hang_up().await.unwrap();
+    assert_eq!(out.ended(LIMIT).await.unwrap().how, How::Bye);
+    let acks = |kind: &str| {
+        agent
+            .events()
+            .iter()
+            .filter(|event| event.what.starts_with(kind))
+            .count()
+    };
+    assert_eq!((acks("x ACK"), acks("< ACK")), (1, 1), "{:#?}", agent.events());
+
+    let out = customer.call(&agent.uri(), CallOptions::default()).await.unwrap();
+    let inbound = agent.next_call(LIMIT).await.unwrap();
+    inbound.answer().await.unwrap();
+    inbound.bye().await.unwrap();
+    assert_eq!(out.ended(LIMIT).await.unwrap().how, How::Bye);
+    assert!(out.answered_at().is_some());
+}
+
+#[tokio::test]
 async fn hold_stops_the_sound_both_ways_and_resume_brings_it_back() {
     let (customer, agent) = phones().await;
     let (out, inbound) = talk(&customer, &agent).await;

@@ -40,7 +40,7 @@ async fn a_blind_transfer_joins_the_other_two() {
             .is_some_and(|by| by.contains("<sip:a@"))
     );
     inbound.wait_for(Until::Transferred, LIMIT).await.unwrap();
-    inbound.hang_up().await.unwrap();
+    assert_eq!(inbound.ended(LIMIT).await.unwrap().how, How::Transferred);
     out.wait_for(Until::Ended, LIMIT).await.unwrap();
     onward.wait_for(Until::Hears(1100), LIMIT).await.unwrap();
     arrived.wait_for(Until::Hears(500), LIMIT).await.unwrap();
@@ -81,7 +81,7 @@ async fn an_attended_transfer_replaces_the_consultation() {
     assert_eq!(consulted.ended(LIMIT).await.unwrap().how, How::Replaced);
     assert_eq!(consult.ended(LIMIT).await.unwrap().by, Side::Them);
     inbound.wait_for(Until::Transferred, LIMIT).await.unwrap();
-    inbound.hang_up().await.unwrap();
+    assert_eq!(inbound.ended(LIMIT).await.unwrap().how, How::Transferred);
     out.wait_for(Until::Ended, LIMIT).await.unwrap();
     taken.wait_for(Until::Hears(500), LIMIT).await.unwrap();
     customer

@@ -45,6 +45,9 @@ pub struct Scenario {
     pub alone: bool,
     /// Exactly so many of all its calls have a segment that is kept, whichever they are.
     pub drawn: Option<usize>,
+    /// Tones that are spoken and must be in no recording.
+    #[serde(default)]
+    pub never_recorded: Vec<u32>,
     /// Where it is played.
     #[serde(default)]
     pub bench: Bench,
@@ -133,6 +136,9 @@ pub struct Expected {
     /// Entries of its journal, in this order, others between: `objected`, `pressed by=agent`.
     #[serde(default)]
     pub journal: Vec<String>,
+    /// Entries that its journal has exactly once.
+    #[serde(default)]
+    pub journal_once: Vec<String>,
     /// Entries that its journal has not.
     #[serde(default)]
     pub journal_lacks: Vec<String>,
@@ -335,6 +341,9 @@ impl Scenario {
                 self.dials(),
                 self.calls.len()
             ));
+        }
+        if self.phones.values().any(|cast| cast.raw_from.is_some()) && !self.alone {
+            return Err("a call with a raw_from is found in the index by its time: the scenario must be `alone`".into());
         }
         for cast in self.phones.values().filter(|cast| cast.extension.is_some()) {
             if cast.number.is_some() || cast.display.is_some() || cast.raw_from.is_some() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use temoin_phone::{Answering, Call, CallOptions, Error, Phone, State, Stream, Tone, Until, Voice};
 use tokio::time::{sleep, sleep_until, timeout};
 
@@ -56,6 +57,8 @@ pub(super) struct Dial {
     pub(super) by: String,
     pub(super) call: Call,
     pub(super) at: Instant,
+    /// The same, by the wall's clock.
+    pub(super) when: Timestamp,
 }
 
 /// What is left of one run of the script.
@@ -228,6 +231,10 @@ impl<'a> Stage<'a> {
             // Hung up is when it is said; the other side's answer comes later.
             Does::HangUp => call.hang_up().await.map(|()| begun).map_err(text),
             Does::Vanish => done(call.vanish().await),
+            Does::Speak(hz) => {
+                call.speak(Voice::Tone(Tone::new(hz.unwrap_or(member.tone))));
+                Ok(begun)
+            }
             Does::GoOnAt(sequence) => {
                 call.go_on_at(Stream {
                     sequence: *sequence,
@@ -242,7 +249,7 @@ impl<'a> Stage<'a> {
     async fn dial(&mut self, name: &str, number: &str) -> Result<Instant, String> {
         let uri = self.bench.uri(&self.number(number)?);
         let member = self.members.get_mut(name).ok_or("nobody of that name")?;
-        let at = Instant::now();
+        let (at, when) = (Instant::now(), Timestamp::now());
         let call = member
             .phone
             .call(&uri, member.options.clone())

@@ -27,6 +27,7 @@ PHONE presses KEYS [by info]   in RTP, 80 ms a key, unless told otherwise
 PHONE talks DURATION           waits by the packets that it receives
 PHONE and PHONE talk DURATION  each hears the other; then by the packets that both receive
 PHONE holds | resumes | refers to EXTENSION | hangs up | vanishes
+PHONE speaks HZ | again        another tone than its own; its own
 PHONE goes on at SEQUENCE      its RTP sequence numbers jump
 sidecar is killed | freezes | thaws | starts
 store is locked | is free      another program holds the write lock of the index
@@ -88,6 +89,7 @@ pub enum Does {
     Refer(String),
     HangUp,
     Vanish,
+    Speak(Option<u32>),
     GoOnAt(u16),
 }
 
@@ -231,6 +233,8 @@ fn does_what(words: &[&str]) -> Result<Option<Does>, String> {
         ["refers", "to", extension] => Some(Does::Refer(extension.to_owned())),
         ["hangs", "up"] => Some(Does::HangUp),
         ["vanishes"] => Some(Does::Vanish),
+        ["speaks", "again"] => Some(Does::Speak(None)),
+        ["speaks", hz] => Some(Does::Speak(Some(number(hz)?))),
         ["goes", "on", "at", sequence] => Some(Does::GoOnAt(number(sequence)?)),
         _ => None,
     })

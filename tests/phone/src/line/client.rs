@@ -93,6 +93,13 @@ impl Line {
             Ask::Answer if unanswered => self.answer(no),
             Ask::Refuse(status) if unanswered => self.refuse(no, status, Side::Us, How::Refused(status)),
             Ask::HangUp if unanswered => self.refuse(no, 480, Side::Us, How::Refused(480)),
+            Ask::HangUp if state == State::Up && leg.unacked.is_some() => {
+                if let Some(leg) = self.legs.get_mut(&no) {
+                    let earlier = leg.bye_after_ack.replace(reply);
+                    leg.closing.extend(earlier);
+                }
+                return;
+            }
             Ask::HangUp if state == State::Up => return self.bye(no, How::Bye, Some(reply)),
             Ask::HangUp if state != State::Ended => return self.cancel(no, reply),
             Ask::Bye if state != State::Ended && !unanswered && leg.remote_tag.is_some() => {

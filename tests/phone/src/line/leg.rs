@@ -39,6 +39,8 @@ pub(super) struct Leg {
     pub(super) sdp_version: u32,
     /// Our 2xx to an INVITE that waits for its ACK.
     pub(super) unacked: Option<Unacked>,
+    /// Who wants to hang up as soon as that ACK is there: before it, a called side must not (RFC 3261, 15).
+    pub(super) bye_after_ack: Option<Reply>,
     /// Our ACKs by CSeq, for a 2xx that is sent again.
     pub(super) acks: HashMap<u32, Vec<u8>>,
     pub(super) reinviting: bool,

@@ -323,6 +323,7 @@ impl Line {
             their_sdp: None,
             sdp_version: 0,
             unacked: None,
+            bye_after_ack: None,
             acks: HashMap::new(),
             reinviting: false,
             on_behalf: opening.on_behalf,
@@ -388,7 +389,7 @@ impl Line {
             });
         });
         self.log.note(no, format!("ended: {how:?} by {by:?}"));
-        for reply in leg.closing.drain(..) {
+        for reply in leg.closing.drain(..).chain(leg.bye_after_ack.take()) {
             reply.send(Ok(())).ok();
         }
         self.later(PATIENCE, Timer::ForgetLeg(no));

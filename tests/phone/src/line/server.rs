@@ -163,6 +163,10 @@ impl Line {
         {
             leg.take_aim();
         }
+        let waiting = self.legs.get_mut(&no).and_then(|leg| leg.bye_after_ack.take());
+        if let Some(reply) = waiting {
+            self.bye(no, How::Bye, Some(reply));
+        }
     }
 
     fn invited(&mut self, key: &str, invite: &Message, from: SocketAddr, answering: Answering) {
@@ -339,8 +343,8 @@ impl Line {
         match request.method() {
             "BYE" => self.hung_up(no, key, request),
             "NOTIFY" => {
-                self.notified(no, request);
                 self.respond(key, 200, None);
+                self.notified(no, request);
             }
             "OPTIONS" => self.respond(key, 200, None),
             _ if !live => self.respond(key, 481, None),
@@ -429,8 +433,9 @@ impl Line {
         }
     }
 
-    /// The other side tells how our REFER goes (RFC 3515, 2.4.4).
-    fn notified(&self, no: u32, notify: &Message) {
+    /// The other side tells how our REFER goes (RFC 3515, 2.4.4). Once it has come about, whoever transferred hangs up
+    /// (RFC 5589, 6.1): Asterisk waits for that, and keeps the dialog for long if it does not come.
+    fn notified(&mut self, no: u32, notify: &Message) {
         let refer = notify
             .header("Event")
             .is_some_and(|event| event.split(';').next() == Some("refer"));
@@ -443,6 +448,9 @@ impl Line {
             leg.shared
                 .view
                 .send_modify(|view| view.transfer = Some((status, Instant::now())));
+            if (200..300).contains(&status) && leg.is_live() {
+                self.bye(no, How::Transferred, None);
+            }
         }
     }
 

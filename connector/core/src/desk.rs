@@ -1,0 +1,112 @@
+//! The desk: what a call must know of how this machine does it – who sits at which extension, which sound says what,
+//! how long to wait. The sidecar reads it from `temoin.toml`; what may be done, and why, is the policy's.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::Media;
+
+/// How this machine does it.
+#[derive(Clone, Debug, Default)]
+pub struct Desk {
+    /// SHA-256 of `temoin.toml`, hex.
+    pub hash: String,
+    /// The agent at an extension, where the channel does not say it itself.
+    pub extensions: BTreeMap<String, String>,
+    /// By name of the line.
+    pub lines: BTreeMap<String, DeskLine>,
+    /// Sounds for every line that has none of its own, by language.
+    pub sounds: BTreeMap<String, Sounds>,
+    /// How long things take.
+    pub timing: Timing,
+}
+
+/// How one line does it.
+#[derive(Clone, Debug, Default)]
+pub struct DeskLine {
+    /// Whether a call of this line may go on when it cannot be recorded.
+    pub unavailable: Unavailable,
+    /// Its own sounds, by language of the prompt.
+    pub sounds: BTreeMap<String, Sounds>,
+}
+
+/// What to do with a call while recording is not to be had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unavailable {
+    /// The call goes on, not recorded.
+    #[default]
+    Admit,
+    /// A mandatory line: the call must not go on.
+    Refuse,
+}
+
+/// The sounds of one language.
+pub type Sounds = BTreeMap<Text, Media>;
+
+/// What a sound says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Text {
+    /// "We record some calls for …; press … and yours is not."
+    OptOut,
+    /// "May we record …? Press … for yes."
+    OptIn,
+    /// "This call is recorded."
+    Notice,
+    /// Controller, periods, rights.
+    Info,
+    /// "The recording is off."
+    Refused,
+    /// "We cannot go on by telephone."
+    Unavailable,
+    /// "You can also reach us at …"
+    Alternative,
+}
+
+/// How long things take.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// For a key after an announcement that asks for an objection.
+    pub opt_out_wait: Duration,
+    /// For a key after an announcement that asks for a yes.
+    pub opt_in_wait: Duration,
+    /// Between two beats of the dead-man timer.
+    pub beat: Duration,
+    /// Between the end of one segment and the start of the next.
+    pub settle: Duration,
+    /// Until a stop that is not confirmed is ordered again.
+    pub stop_again: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            opt_out_wait: Duration::from_secs(2),
+            opt_in_wait: Duration::from_secs(5),
+            beat: Duration::from_millis(1300),
+            settle: Duration::from_millis(100),
+            stop_again: Duration::from_millis(500),
+        }
+    }
+}
+
+impl Desk {
+    /// The sound of a text for a line, in the prompt's language (`fr-BE`, then `fr`).
+    pub fn sound(&self, line: &str, language: &str, text: Text) -> Option<&Media> {
+        let languages = [language, language.split('-').next().unwrap_or(language)];
+        let own = self.lines.get(line).map(|line| &line.sounds);
+        [own, Some(&self.sounds)]
+            .into_iter()
+            .flatten()
+            .flat_map(|sounds| languages.iter().filter_map(|language| sounds.get(*language)))
+            .find_map(|sounds| sounds.get(&text))
+    }
+
+    /// Whether calls of this line may go on when they cannot be recorded.
+    pub fn unavailable(&self, line: &str) -> Unavailable {
+        self.lines.get(line).map(|line| line.unavailable).unwrap_or_default()
+    }
+}

@@ -1,0 +1,303 @@
+//! In the hook: what is announced, which keys count, and how the call leaves.
+//!
+//! Heard means heard to its end. A prompt that was cut or failed is played once more; then the customer counts as not
+//! told, and nothing is recorded. Silence is no objection where one may object, and a no where a yes is needed.
+
+use jiff::Timestamp;
+
+use super::{Asked, Phase, Session, after};
+use crate::command::{Notice, Order, Release};
+use crate::decide::{self, decide};
+use crate::desk::Text;
+use crate::event::Playback;
+use crate::id::OrderNo;
+use crate::journal::What;
+use crate::talk::Event;
+use crate::words::{Function, Gate, Refusal};
+
+/// What happens in the hook.
+#[derive(Debug)]
+pub(super) struct Hook {
+    stage: Stage,
+    /// When the dead-man timer wants its next beat; `None` while one is under way.
+    beat: Option<Timestamp>,
+    /// How often the announcement was begun and not heard.
+    attempts: u8,
+    /// How often the details were asked for.
+    asked_info: u8,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// A sound plays.
+    Playing { text: Text, order: OrderNo },
+    /// The customer may press a key.
+    Waiting { until: Timestamp },
+    /// Given back to the dialplan.
+    Leaving { how: Release },
+}
+
+/// The details are told at most so often.
+const INFO_TIMES: u8 = 3;
+
+impl Hook {
+    pub(super) fn wake_at(&self) -> Option<Timestamp> {
+        let until = match self.stage {
+            Stage::Waiting { until } => Some(until),
+            Stage::Playing { .. } | Stage::Leaving { .. } => None,
+        };
+        [until, self.beat].into_iter().flatten().min()
+    }
+}
+
+impl Session {
+    pub(super) fn enter_hook(&mut self, now: Timestamp) {
+        let beat = Some(after(now, self.rules.desk.timing.beat));
+        // A stage for the moment: what follows replaces it.
+        let stage = Stage::Waiting { until: now };
+        self.phase = Phase::Hook(Hook { stage, beat, attempts: 0, asked_info: 0 });
+        self.talk.set_time(now);
+        self.announce = decide::announcement(self.talk.facts(), &self.rules.policy);
+        if self.announce.is_some() {
+            self.play_announcement(now);
+        } else {
+            self.leave(now);
+        }
+    }
+
+    /// Waits that are over, beats that are due.
+    pub(super) fn consider_hook(&mut self, now: Timestamp) {
+        let Phase::Hook(hook) = &mut self.phase else {
+            return;
+        };
+        match hook.stage {
+            Stage::Waiting { until } if now >= until => self.leave(now),
+            Stage::Waiting { .. } | Stage::Playing { .. } if hook.beat.is_some_and(|beat| now >= beat) => {
+                hook.beat = None;
+                self.order(Order::Beat, Asked::Beat);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn beaten(&mut self, now: Timestamp) {
+        let next = after(now, self.rules.desk.timing.beat);
+        if let Phase::Hook(hook) = &mut self.phase {
+            hook.beat = Some(next);
+        }
+    }
+
+    pub(super) fn played(&mut self, now: Timestamp, ended: OrderNo, outcome: Playback) {
+        let Phase::Hook(hook) = &mut self.phase else {
+            return;
+        };
+        let Stage::Playing { text, order } = hook.stage else {
+            return;
+        };
+        // An older sound that was silenced reports late.
+        if order != ended {
+            return;
+        }
+        match (text, outcome) {
+            (Text::OptOut | Text::OptIn | Text::Notice, Playback::Heard) => self.announced(now),
+            (Text::OptOut | Text::OptIn | Text::Notice, Playback::Cut | Playback::Failed) => {
+                hook.attempts += 1;
+                let again = hook.attempts < 2;
+                self.journal(now, What::NotAnnounced { outcome });
+                if again {
+                    self.play_announcement(now);
+                } else {
+                    self.alarm(now, Notice::NotAnnounced);
+                    self.leave(now);
+                }
+            }
+            // The details were told, or could not be: back to the question.
+            (Text::Info, _) => self.play_announcement(now),
+            (Text::Refused, _) => self.leave(now),
+            // The last word of a line that does not go on, or goes on elsewhere.
+            (Text::Alternative | Text::Unavailable, _) => {
+                let how = release(self.service(now));
+                self.release(now, how);
+            }
+        }
+    }
+
+    /// The customer pressed a key that means something to him, in the hook.
+    pub(super) fn pressed_in_hook(&mut self, now: Timestamp, function: Function) {
+        let Phase::Hook(hook) = &mut self.phase else {
+            return;
+        };
+        match (function, &hook.stage) {
+            (Function::Object, Stage::Playing { text: Text::Refused, .. } | Stage::Leaving { .. }) => {}
+            (Function::Object, stage) => {
+                if matches!(stage, Stage::Playing { .. }) {
+                    self.order(Order::Silence, Asked::Silence);
+                }
+                // A mandatory line has its own last word; elsewhere the customer hears that nothing is recorded.
+                let goes_on = self.service(now) == Refusal::Continue;
+                if !(goes_on && self.play(Text::Refused)) {
+                    self.leave(now);
+                }
+            }
+            // A yes counts for what was heard; the question was not, while it plays.
+            (Function::Accept, Stage::Waiting { .. }) => self.leave(now),
+            (Function::Info, Stage::Playing { text: Text::OptOut | Text::OptIn | Text::Notice, .. })
+            | (Function::Info, Stage::Waiting { .. })
+                if hook.asked_info < INFO_TIMES =>
+            {
+                hook.asked_info += 1;
+                if matches!(hook.stage, Stage::Playing { .. }) {
+                    self.order(Order::Silence, Asked::Silence);
+                }
+                if !self.play(Text::Info) {
+                    self.play_announcement(now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A call that is bridged has left the hook, whoever let it go.
+    pub(super) fn left_hook_unseen(&mut self, now: Timestamp) {
+        if matches!(&self.phase, Phase::Hook(Hook { stage: Stage::Leaving { how: Release::Admitted }, .. })) {
+            self.phase = Phase::Talk;
+        } else if matches!(self.phase, Phase::Hook(_)) {
+            // The PBX's own timer took the caller on.
+            self.phase = Phase::Talk;
+            self.muted = Some("left-the-hook-alone");
+            self.alarm(now, Notice::NotAnnounced);
+        }
+    }
+
+    pub(super) fn released(&mut self, _now: Timestamp) {
+        if let Phase::Hook(Hook { stage: Stage::Leaving { how }, .. }) = &self.phase {
+            if *how != Release::Admitted {
+                self.muted = Some("refused");
+            }
+            self.phase = Phase::Talk;
+        }
+    }
+
+    pub(super) fn not_released(&mut self, now: Timestamp, error: &crate::command::DriverError) {
+        use crate::command::DriverError::{Gone, Refused, Unknown, Unsent};
+        match error {
+            Gone => {}
+            // The dead-man timer takes the caller on; whether he was admitted is not known, so nothing is recorded.
+            Refused(_) | Unsent | Unknown => {
+                self.alarm(now, Notice::Mandatory { why: format!("not released: {error}") });
+                self.muted = Some("not-released");
+            }
+        }
+        if matches!(self.phase, Phase::Hook(_)) {
+            self.phase = Phase::Talk;
+        }
+    }
+
+    fn announced(&mut self, now: Timestamp) {
+        let Some(announce) = self.announce.clone() else {
+            return;
+        };
+        let event = Event::Announced { leg: self.leg.0.as_str().into(), purposes: announce.purposes.clone() };
+        self.talk.apply(&std::sync::Arc::clone(&self.rules).policy, &event);
+        let prompt = announce.prompt.as_ref();
+        self.journal(
+            now,
+            What::Announced {
+                purposes: super::names(&announce.purposes),
+                language: prompt.map(|prompt| prompt.language.to_string()).unwrap_or_default(),
+                version: prompt.map(|prompt| prompt.version.to_string()).unwrap_or_default(),
+            },
+        );
+        let timing = &self.rules.desk.timing;
+        let wait = match announce.gate {
+            Gate::OptIn => timing.opt_in_wait,
+            Gate::OptOut => timing.opt_out_wait,
+            Gate::Silent | Gate::Notice | Gate::Forbidden => std::time::Duration::ZERO,
+        };
+        let until = after(now, wait);
+        self.stage(Stage::Waiting { until });
+    }
+
+    fn play_announcement(&mut self, now: Timestamp) {
+        let gate = self.announce.as_ref().map(|announce| announce.gate);
+        let text = match gate {
+            Some(Gate::OptIn) => Text::OptIn,
+            Some(Gate::OptOut) => Text::OptOut,
+            _ => Text::Notice,
+        };
+        if !self.play(text) {
+            self.journal(now, What::NotAnnounced { outcome: Playback::Failed });
+            self.alarm(now, Notice::NotAnnounced);
+            self.leave(now);
+        }
+    }
+
+    /// Orders a sound; false where there is none.
+    fn play(&mut self, text: Text) -> bool {
+        let language = self
+            .announce
+            .as_ref()
+            .and_then(|announce| Some(announce.prompt.as_ref()?.language.clone()))
+            .or_else(|| self.talk.facts().language.clone())
+            .unwrap_or_default();
+        let Some(media) = self.rules.desk.sound(&self.record.line, &language, text).cloned() else {
+            return false;
+        };
+        let order = self.order(Order::Announce(media), Asked::Announce);
+        self.stage(Stage::Playing { text, order });
+        true
+    }
+
+    fn stage(&mut self, stage: Stage) {
+        if let Phase::Hook(hook) = &mut self.phase {
+            hook.stage = stage;
+        }
+    }
+
+    /// What the law says of the service, with what is known in the hook.
+    fn service(&mut self, now: Timestamp) -> Refusal {
+        self.talk.set_time(now);
+        decide(self.talk.facts(), &self.rules.policy).service
+    }
+
+    fn leave(&mut self, now: Timestamp) {
+        let service = self.service(now);
+        let text = match service {
+            Refusal::Continue => None,
+            Refusal::AlternativeChannel => Some(Text::Alternative),
+            Refusal::RefuseRegulatedService | Refusal::TerminateCall => Some(Text::Unavailable),
+        };
+        if text.is_some_and(|text| self.play(text)) {
+            return;
+        }
+        self.release(now, release(service));
+    }
+
+    fn release(&mut self, now: Timestamp, how: Release) {
+        self.order(Order::Release(how), Asked::Release);
+        self.stage(Stage::Leaving { how });
+        if let Phase::Hook(hook) = &mut self.phase {
+            hook.beat = None;
+        }
+        let why = match how {
+            Release::Admitted => "goes-on",
+            Release::Refused | Release::HangUp => "mandatory-and-not-possible",
+        };
+        self.record.outcome = match how {
+            Release::Admitted => "admitted",
+            Release::Refused => "refused",
+            Release::HangUp => "terminated",
+        }
+        .into();
+        self.index();
+        self.journal(now, What::Released { how, why: why.into() });
+    }
+}
+
+fn release(service: Refusal) -> Release {
+    match service {
+        Refusal::Continue | Refusal::AlternativeChannel => Release::Admitted,
+        Refusal::RefuseRegulatedService => Release::Refused,
+        Refusal::TerminateCall => Release::HangUp,
+    }
+}

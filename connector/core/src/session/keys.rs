@@ -1,0 +1,180 @@
+//! Keys and codes: what a press means, by the line and the prompt that was heard, and what follows from it.
+//!
+//! In the talk a code has already stopped the recorder, in the dialplan, before it is told here; so whatever it means,
+//! the running segment is over, and a new one begins where nothing else was asked.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Phase, Session};
+use crate::command::Command;
+use crate::id::LegId;
+use crate::journal::What;
+use crate::segment::Ending;
+use crate::talk::{self, Erase, Side};
+use crate::words::{Flag, Function};
+
+impl Session {
+    pub(super) fn press(&mut self, now: Timestamp, leg: Option<LegId>, keys: &str, at: Timestamp) {
+        let in_hook = matches!(self.phase, Phase::Hook(_));
+        let by_customer = leg.as_ref() == Some(&self.leg);
+        let presser = leg.filter(|leg| self.talk.facts().leg(&leg.0).is_some());
+        let function = presser.as_ref().and_then(|leg| self.meaning(leg, keys));
+        let by = match &presser {
+            _ if by_customer => "customer",
+            Some(_) => "agent",
+            None => "unknown",
+        };
+        if !in_hook {
+            return self.pressed_in_talk(now, at, by, presser, function);
+        }
+        self.tell_press(now, by, function);
+        if let (Some(presser), Some(function)) = (presser, function) {
+            self.apply(now, at, &presser, function);
+            if by_customer {
+                self.pressed_in_hook(now, function);
+            }
+        }
+    }
+
+    fn pressed_in_talk(
+        &mut self,
+        now: Timestamp,
+        at: Timestamp,
+        by: &str,
+        presser: Option<LegId>,
+        function: Option<Function>,
+    ) {
+        self.tell_press(now, by, function);
+        if function != Some(Function::AgentTold) {
+            self.segment_over(now, Ending::Code, at);
+        }
+        if let Some(function) = function {
+            let presser = presser.unwrap_or_else(|| self.leg.clone());
+            self.apply(now, at, &presser, function);
+        }
+    }
+
+    fn tell_press(&mut self, now: Timestamp, by: &str, function: Option<Function>) {
+        let meaning = function.map_or_else(|| "unknown".to_owned(), |function| function.to_string());
+        self.journal(now, What::Pressed { by: by.into(), meaning });
+    }
+
+    /// What the dialplan noted on the leg, read after a gap: codes that nobody heard count from now on.
+    pub(super) fn noted(&mut self, now: Timestamp, keys: Option<&str>) {
+        let notes: Option<Vec<_>> = keys.and_then(|keys| keys.split_whitespace().map(note).collect());
+        let Some(notes) = notes else {
+            return self.unreadable(now);
+        };
+        let rules = Arc::clone(&self.rules);
+        for (code, at) in notes {
+            if !self.pressed.insert((code.clone(), at)) {
+                continue;
+            }
+            // Nobody can press another's code, so the code itself tells whose it is.
+            let facts = self.talk.facts();
+            let of = |side, digits: &str| talk::function_of(&rules.policy, facts, side, digits);
+            let agents = of(Side::Agent, &code);
+            let own =
+                || own_code(&code).and_then(|key| of(Side::Caller, key)).filter(|of| *of == Function::Object);
+            let by = if agents.is_some() { "agent" } else { "customer" };
+            match agents.or_else(own) {
+                Some(function) => self.pressed_in_talk(now, at, by, None, Some(function)),
+                None => self.pressed_in_talk(now, at, "unknown", None, None),
+            }
+        }
+    }
+
+    fn unreadable(&mut self, now: Timestamp) {
+        self.muted = Some("keys-not-readable");
+        self.journal(now, What::Pressed { by: "unknown".into(), meaning: "not-readable".into() });
+    }
+
+    /// In the hook a key is what the prompt says. In the talk the customer has one code, `*` and his key to object; a
+    /// bare digit then belongs to the talk.
+    fn meaning(&self, leg: &LegId, keys: &str) -> Option<Function> {
+        let of = |keys| talk::meaning(&self.rules.policy, self.talk.facts(), &leg.0, keys);
+        if *leg == self.leg && !matches!(self.phase, Phase::Hook(_)) {
+            of(own_code(keys)?).filter(|function| *function == Function::Object)
+        } else {
+            of(keys)
+        }
+    }
+
+    fn apply(&mut self, now: Timestamp, at: Timestamp, presser: &LegId, function: Function) {
+        let rules = Arc::clone(&self.rules);
+        let erases = self.talk.press(&rules.policy, &presser.0, function);
+        match function {
+            Function::Object | Function::AgentObject => {
+                let by = if function == Function::Object { "customer" } else { "agent" };
+                self.journal(now, What::Objected { by: by.into() });
+                self.segment_over(now, Ending::Objected, at);
+            }
+            Function::Accept => self.journal(now, What::Consented { by: "customer".into() }),
+            Function::AgentPrivate if self.talk.facts().flags.contains(&Flag::Private) => {
+                self.segment_over(now, Ending::Private, at);
+            }
+            Function::AgentTold => {
+                let heard =
+                    self.talk.facts().legs.first().and_then(|leg| leg.heard.clone()).unwrap_or_default();
+                self.journal(
+                    now,
+                    What::Announced {
+                        purposes: heard.iter().map(ToString::to_string).collect(),
+                        language: "spoken".into(),
+                        version: "by-the-agent".into(),
+                    },
+                );
+            }
+            Function::Info | Function::AgentStop | Function::AgentContract | Function::AgentPrivate => {}
+        }
+        #[cfg(not(temoin_sabotage = "keep-after-objection"))]
+        for erase in &erases {
+            self.erase(now, at, erase);
+        }
+        #[cfg(temoin_sabotage = "keep-after-objection")]
+        drop(erases);
+    }
+
+    /// Takes from this call's segments that began before it, the running one among them, what the law takes from them.
+    fn erase(&mut self, now: Timestamp, at: Timestamp, erase: &Erase) {
+        let rules = Arc::clone(&self.rules);
+        if let Some(live) = self.recorder.live_mut().filter(|live| live.facts.at <= at) {
+            live.erased.extend(talk::erased(erase, &rules.policy, &live.facts));
+        }
+        let why = match erase {
+            Erase::Objected { .. } => "objected",
+            Erase::Private => "private-call",
+        };
+        for index in 0..self.past.len() {
+            let past = &mut self.past[index];
+            if past.facts.at > at {
+                continue;
+            }
+            let gone = talk::erased(erase, &rules.policy, &past.facts);
+            let before = past.kept.len();
+            past.kept.retain(|purpose| !gone.contains(purpose));
+            if past.kept.len() < before {
+                let (id, kept) = (past.id, super::names(&past.kept));
+                let entry = self.entry(now, Some(id), What::Amended { kept: kept.clone(), why: why.into() });
+                self.out.push(Command::Amend(id, kept, entry));
+            }
+        }
+    }
+}
+
+/// The key in the customer's own code.
+fn own_code(code: &str) -> Option<&str> {
+    code.strip_prefix('*')
+}
+
+/// `*9@1795285695.182` → the code, and when.
+fn note(text: &str) -> Option<(String, Timestamp)> {
+    let (code, at) = text.split_once('@')?;
+    let (seconds, millis) = at.split_once('.').unwrap_or((at, "0"));
+    let seconds: i64 = seconds.parse().ok()?;
+    let millis: i64 = millis.parse().ok()?;
+    let at = seconds.checked_mul(1000)?.checked_add(millis)?;
+    Some((code.to_owned(), Timestamp::from_millisecond(at).ok()?))
+}

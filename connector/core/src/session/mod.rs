@@ -1,0 +1,393 @@
+//! One call's life: `begin`, `step`, `wake_at`. Plain enums and one match; nothing here waits, reads a clock or speaks to
+//! anybody. What it returns is carried out by the shell, whose answers come back as events.
+//!
+//! The order of things: the customer hears who records and why (`hook`); the call goes on; when he is bridged with a
+//! known agent and nobody else, lots are drawn, the segment is made durable, and only then the recorder starts
+//! (`recorder`). Whatever changes the parties or the permission closes the segment, and a new one begins where it may.
+//!
+//! Left out on purpose: what a law says (`decide`), what a PBX calls things (the plugins), files (`keep`).
+
+mod hook;
+mod keys;
+mod recorder;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest as _, Sha256};
+
+use crate::command::{Command, DriverError, Notice, Order, Release, Reply};
+use crate::decide::Announce;
+use crate::desk::Desk;
+use crate::event::{Arrival, CallEvent, Party};
+use crate::facts::{Facts, Leg};
+use crate::id::{CallId, LegId, OrderNo, SegmentId};
+use crate::journal::{Entry, What};
+use crate::policy::Policy;
+use crate::ports::{CallRecord, SegmentRecord};
+use crate::talk::Talk;
+use crate::words::{LegKind, Purpose};
+use hook::Hook;
+use recorder::{Past, Recorder};
+
+/// All that decides a call. A running call keeps its own, whatever is loaded meanwhile.
+#[derive(Debug)]
+pub struct Rules {
+    /// What may be done, and why.
+    pub policy: Policy,
+    /// How this machine does it.
+    pub desk: Desk,
+    /// The key of the draws.
+    pub key: DrawKey,
+}
+
+/// The key of the draws: whoever knows it can foretell who is recorded, so it does not print.
+#[derive(Clone)]
+pub struct DrawKey(pub [u8; 32]);
+
+impl std::fmt::Debug for DrawKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DrawKey(…)")
+    }
+}
+
+/// One call.
+#[derive(Debug)]
+pub struct Session {
+    rules: Arc<Rules>,
+    chance: Chance,
+    leg: LegId,
+    record: CallRecord,
+    /// The facts, the customer's leg first, and what legs that are away have heard and said.
+    talk: Talk,
+    announce: Option<Announce>,
+    phase: Phase,
+    parties: Vec<Party>,
+    recorder: Recorder,
+    past: Vec<Past>,
+    /// Presses that were taken: a doubled event changes nothing.
+    pressed: BTreeSet<(String, Timestamp)>,
+    /// Campaigns for which a lot was drawn or asked for: once per call and campaign.
+    asked: BTreeSet<String>,
+    drawing: bool,
+    /// Why nothing of this call may be recorded any more, whoever is in it.
+    muted: Option<&'static str>,
+    link: Link,
+    /// No segment begins before.
+    quiet_until: Option<Timestamp>,
+    /// Recorders that would not start.
+    failures: u8,
+    /// Orders that wait for their answer.
+    pending: BTreeMap<OrderNo, Asked>,
+    orders: u32,
+    /// When what now holds began, by the PBX's clock.
+    changed: Timestamp,
+    /// When was last looked.
+    looked: Timestamp,
+    /// The decision last written down.
+    told: Option<What>,
+    out: Vec<Command>,
+}
+
+/// Where the call is.
+#[derive(Debug)]
+enum Phase {
+    /// In the hook, told and asked.
+    Hook(Hook),
+    /// In the dialplan.
+    Talk,
+    /// The customer's leg is gone.
+    Over,
+}
+
+/// Whether the PBX's events are heard.
+#[derive(Debug, PartialEq, Eq)]
+enum Link {
+    Up,
+    Lost,
+}
+
+/// What an order was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Announce,
+    Silence,
+    Beat,
+    Release,
+    Record(SegmentId),
+    Stop,
+}
+
+/// Chance, handed in at the start and stretched by hashing, so that a call can be played again to the letter.
+#[derive(Debug)]
+struct Chance {
+    seed: [u8; 32],
+    used: u64,
+}
+
+impl Chance {
+    fn bytes(&mut self) -> [u8; 10] {
+        self.used += 1;
+        let hash = Sha256::new().chain_update(self.seed).chain_update(self.used.to_be_bytes()).finalize();
+        std::array::from_fn(|i| hash[i])
+    }
+}
+
+impl Session {
+    /// A customer has reached the hook. `seed` is chance.
+    pub fn begin(
+        now: Timestamp,
+        arrival: Arrival,
+        rules: Arc<Rules>,
+        seed: [u8; 32],
+    ) -> (Self, Vec<Command>) {
+        let record = CallRecord {
+            id: arrival.call,
+            line: arrival.line,
+            direction: arrival.direction,
+            number: arrival.number,
+            queue: arrival.queue,
+            agents: Vec::new(),
+            started: arrival.at,
+            talked: None,
+            ended: None,
+            outcome: "in-hook".into(),
+        };
+        let mut session = Self::new(now, record, arrival.leg, arrival.language, rules, seed);
+        session.journal(
+            now,
+            What::Arrived {
+                line: session.record.line.clone(),
+                direction: session.record.direction,
+                policy: session.rules.policy.hash_hex(),
+                config: session.rules.desk.hash.clone(),
+            },
+        );
+        session.index();
+        session.enter_hook(now);
+        let commands = std::mem::take(&mut session.out);
+        (session, commands)
+    }
+
+    /// A leg that was found alive after a start, without the memory of what it heard and refused: it is never recorded
+    /// again in this call, and whatever records it is stopped. `segments` are those that it left: an objection that
+    /// nobody heard still erases them.
+    pub fn adopt(
+        now: Timestamp,
+        record: CallRecord,
+        leg: LegId,
+        segments: &[SegmentRecord],
+        rules: Arc<Rules>,
+        seed: [u8; 32],
+    ) -> (Self, Vec<Command>) {
+        let mut session = Self::new(now, record, leg, None, rules, seed);
+        session.past = segments.iter().filter_map(Past::of).collect();
+        session.muted = Some("found-after-restart");
+        session.recorder = Recorder::Foreign { again: now };
+        session.consider(now);
+        let commands = std::mem::take(&mut session.out);
+        (session, commands)
+    }
+
+    fn new(
+        now: Timestamp,
+        record: CallRecord,
+        leg: LegId,
+        language: Option<String>,
+        rules: Arc<Rules>,
+        seed: [u8; 32],
+    ) -> Self {
+        Self {
+            talk: Talk::begin(facts_of(&record, &leg, language)),
+            rules,
+            chance: Chance { seed, used: 0 },
+            leg,
+            record,
+            announce: None,
+            phase: Phase::Talk,
+            parties: Vec::new(),
+            recorder: Recorder::Off,
+            past: Vec::new(),
+            pressed: BTreeSet::new(),
+            asked: BTreeSet::new(),
+            drawing: false,
+            muted: None,
+            link: Link::Up,
+            quiet_until: None,
+            failures: 0,
+            pending: BTreeMap::new(),
+            orders: 0,
+            changed: now,
+            looked: now,
+            told: None,
+            out: Vec::new(),
+        }
+    }
+
+    /// Something happened.
+    pub fn step(&mut self, now: Timestamp, event: CallEvent) -> Vec<Command> {
+        self.changed = event.at().unwrap_or(now);
+        match event {
+            CallEvent::Returned { .. } => self.returned(now),
+            CallEvent::Played { order, outcome, .. } => self.played(now, order, outcome),
+            CallEvent::Pressed { leg, keys, at } => {
+                // The same press, told twice, is one press.
+                if self.pressed.insert((keys.clone(), at)) {
+                    self.press(now, leg, &keys, at);
+                }
+            }
+            CallEvent::Noted { keys } => self.noted(now, keys.as_deref()),
+            CallEvent::Parties { parties, at } => self.parties(now, parties, at),
+            CallEvent::RecorderStarted { at } => self.recorder_started(now, at),
+            CallEvent::RecorderStopped { at } => self.recorder_stopped(now, at),
+            CallEvent::Ended { at } => self.ended(now, at),
+            CallEvent::LinkLost { since } => self.link_lost(now, since),
+            CallEvent::LinkBack => self.link_back(now),
+            CallEvent::Done { order, reply } => {
+                if let Some(asked) = self.pending.remove(&order) {
+                    self.done(now, asked, reply);
+                }
+            }
+            CallEvent::Failed { order, error } => {
+                if let Some(asked) = self.pending.remove(&order) {
+                    self.failed(now, order, asked, error);
+                }
+            }
+            CallEvent::Opened(id) => self.opened(now, id),
+            CallEvent::NotOpened(id, error) => self.not_opened(now, id, &error),
+            CallEvent::Drawn(drawn) => self.drawn(drawn),
+            CallEvent::NotDrawn(error) => self.not_drawn(now, &error),
+            CallEvent::Woken => {}
+        }
+        self.consider(now);
+        std::mem::take(&mut self.out)
+    }
+
+    /// When `Woken` is wanted, at the latest.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        let hook = match &self.phase {
+            Phase::Hook(hook) => hook.wake_at(),
+            Phase::Talk | Phase::Over => None,
+        };
+        [hook, self.recorder_wake()].into_iter().flatten().min()
+    }
+
+    /// Nothing can happen any more: the customer is gone and every segment is closed.
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over) && matches!(self.recorder, Recorder::Off) && !self.drawing
+    }
+
+    /// The call.
+    pub fn call(&self) -> &CallId {
+        &self.record.id
+    }
+
+    /// The customer's leg.
+    pub fn leg(&self) -> &LegId {
+        &self.leg
+    }
+
+    fn consider(&mut self, now: Timestamp) {
+        self.consider_hook(now);
+        self.consider_recorder(now);
+    }
+
+    fn done(&mut self, now: Timestamp, asked: Asked, reply: Reply) {
+        match asked {
+            Asked::Announce | Asked::Silence => {}
+            Asked::Beat => self.beaten(now),
+            Asked::Release => self.released(now),
+            Asked::Record(id) => self.recording(now, id),
+            Asked::Stop => self.stopped(now, reply),
+        }
+    }
+
+    fn failed(&mut self, now: Timestamp, order: OrderNo, asked: Asked, error: DriverError) {
+        match asked {
+            // Whether it plays or not, nobody will tell: not heard.
+            Asked::Announce => self.played(now, order, crate::event::Playback::Failed),
+            Asked::Silence => {}
+            // The PBX takes the caller on by itself; what he did not hear is not recorded.
+            Asked::Beat => self.beaten(now),
+            Asked::Release => self.not_released(now, &error),
+            Asked::Record(id) => self.not_recording(now, id, &error),
+            Asked::Stop => self.not_stopped(now, &error),
+        }
+    }
+
+    fn returned(&mut self, now: Timestamp) {
+        // Told and drawn once: a second visit is let through at once.
+        if matches!(self.phase, Phase::Talk) {
+            self.order(Order::Release(Release::Admitted), Asked::Release);
+            self.journal(now, What::Released { how: Release::Admitted, why: "was-here-before".into() });
+        }
+    }
+
+    fn ended(&mut self, now: Timestamp, at: Timestamp) {
+        if matches!(self.phase, Phase::Over) {
+            return;
+        }
+        self.phase = Phase::Over;
+        self.parties.clear();
+        self.recorder_ended(now, at);
+        self.record.ended = Some(at);
+        if self.record.talked.is_none() {
+            self.record.outcome = "not-connected".into();
+        }
+        self.index();
+        self.journal(now, What::Ended);
+    }
+
+    fn order(&mut self, order: Order, asked: Asked) -> OrderNo {
+        self.orders += 1;
+        let number = OrderNo(self.orders);
+        self.pending.insert(number, asked);
+        self.out.push(Command::Order(number, order));
+        number
+    }
+
+    fn journal(&mut self, now: Timestamp, what: What) {
+        let entry = self.entry(now, None, what);
+        self.out.push(Command::Journal(entry));
+    }
+
+    fn alarm(&mut self, now: Timestamp, notice: Notice) {
+        self.journal(now, What::Alarm(notice.clone()));
+        self.out.push(Command::Notify(notice));
+    }
+
+    fn index(&mut self) {
+        self.out.push(Command::Index(self.record.clone()));
+    }
+
+    fn entry(&self, now: Timestamp, segment: Option<SegmentId>, what: What) -> Entry {
+        Entry { at: now, call: Some(self.record.id.clone()), segment, what }
+    }
+}
+
+/// `now` and a while.
+fn after(now: Timestamp, while_: std::time::Duration) -> Timestamp {
+    SignedDuration::try_from(while_).ok().and_then(|d| now.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
+}
+
+/// What is known when a customer arrives.
+fn facts_of(record: &CallRecord, leg: &LegId, language: Option<String>) -> Facts {
+    let mut customer = Leg::new(leg.0.as_str(), LegKind::Customer);
+    customer.number = record.number.as_deref().map(Into::into);
+    Facts {
+        at: record.started,
+        call_start: Some(record.started),
+        line: record.line.as_str().into(),
+        direction: Some(record.direction),
+        queue: record.queue.as_deref().map(Into::into),
+        language: language.map(Into::into),
+        legs: vec![customer],
+        flags: BTreeSet::new(),
+        sampling: Default::default(),
+    }
+}
+
+fn names<'p>(purposes: impl IntoIterator<Item = &'p Purpose>) -> Vec<String> {
+    purposes.into_iter().map(ToString::to_string).collect()
+}

@@ -1,0 +1,538 @@
+//! The acceptance cases of `tests/cases`, each a JSON file, run through the engine that decides live calls.
+//!
+//! A case names an ask, what is given and what to expect. What is expected is a part of the answer: the keys of an
+//! object must be there and match, an array must match element by element, anything else must be equal.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use temoin_core::access::{Request, access};
+use temoin_core::decide::explain;
+use temoin_core::facts::{Facts, Leg, Sampling};
+use temoin_core::finding::Finding;
+use temoin_core::lint;
+use temoin_core::pack::shipped;
+use temoin_core::policy::Policy;
+use temoin_core::retention::{Dates, History, LegalHold, Recording, fate, report};
+use temoin_core::sampling::{Draw, Tally, stratum};
+use temoin_core::talk::{Event, segments};
+use temoin_core::time::{Bound, Period, Zone, whole};
+use temoin_core::words::{Anchor, Direction, Flag, Purpose, Stratify, Word};
+
+#[test]
+fn every_case_is_answered_as_expected() {
+    let mut ran = 0;
+    let mut failures = Vec::new();
+    for kind in ["decide", "time", "retention", "access", "lint", "call", "sample"] {
+        for file in json_files(&directory().join(kind)) {
+            ran += 1;
+            if let Err(failure) = run(&file) {
+                failures.push(format!("{}\n{failure}", file.display()));
+            }
+        }
+    }
+    assert!(
+        failures.is_empty(),
+        "{} of {ran} cases failed:\n\n{}",
+        failures.len(),
+        failures.join("\n\n")
+    );
+    assert!(ran >= 358, "only {ran} cases ran");
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cases")
+}
+
+fn json_files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).expect("a directory of cases");
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("a file").path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+    files.sort();
+    files
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    id: String,
+    title: String,
+    #[serde(rename = "why")]
+    _why: String,
+    ask: String,
+    given: Box<RawValue>,
+    expect: Value,
+}
+
+fn run(file: &Path) -> Result<(), String> {
+    let text = fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let case: Case = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let answer = answer(&case.ask, case.given.get()).map_err(|error| format!("{}: {error}", case.id))?;
+    let mut differences = Vec::new();
+    compare(&case.expect, &answer, "", &mut differences);
+    if differences.is_empty() {
+        Ok(())
+    } else {
+        Err(format!(
+            "{}: {}\n  {}",
+            case.id,
+            case.title,
+            differences.join("\n  ")
+        ))
+    }
+}
+
+/// Collects where an answer is not as expected.
+fn compare(expected: &Value, got: &Value, at: &str, differences: &mut Vec<String>) {
+    match (expected, got) {
+        (Value::Object(expected), Value::Object(got)) => {
+            for (key, value) in expected {
+                match got.get(key) {
+                    Some(found) => compare(value, found, &format!("{at}.{key}"), differences),
+                    None => differences.push(format!("{at}.{key}: expected {value}, got nothing")),
+                }
+            }
+        }
+        (Value::Array(expected), Value::Array(got)) if expected.len() == got.len() => {
+            for (index, (expected, got)) in expected.iter().zip(got).enumerate() {
+                compare(expected, got, &format!("{at}[{index}]"), differences);
+            }
+        }
+        _ if expected == got => {}
+        _ => differences.push(format!("{at}: expected {expected}, got {got}")),
+    }
+}
+
+fn answer(ask: &str, given: &str) -> Result<Value, String> {
+    match ask {
+        "decide" => decide_answer(read(given)?),
+        "period" => period_answer(read(given)?),
+        "instant" => instant_answer(read(given)?),
+        "retention" => retention_answer(read(given)?),
+        "access" => access_answer(read(given)?),
+        "call" => call_answer(read(given)?),
+        "sample" => sample_answer(read(given)?),
+        "lint" => lint_answer(read(given)?),
+        other => Err(format!("no such ask: {other}")),
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(given: &'a str) -> Result<T, String> {
+    serde_json::from_str(given).map_err(|error| error.to_string())
+}
+
+fn value(answer: impl serde::Serialize) -> Result<Value, String> {
+    serde_json::to_value(answer).map_err(|error| error.to_string())
+}
+
+/// The files of packs and of a site policy, by the names that cases give them.
+struct Files {
+    packs: Vec<(String, String)>,
+    site: Option<(String, String)>,
+}
+
+impl Files {
+    fn named(packs: &[String], site: Option<&str>) -> Result<Self, String> {
+        let text = |path: PathBuf| fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()));
+        let mut files: BTreeMap<String, String> = BTreeMap::new();
+        for pack in packs {
+            let name = format!("{pack}.toml");
+            let beside = directory().join("packs").join(&name);
+            if pack == "std" {
+                files.extend(
+                    shipped()
+                        .iter()
+                        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned())),
+                );
+            } else if beside.exists() {
+                files.insert(name, text(beside)?);
+            } else {
+                let found = shipped().iter().find(|(shipped, _)| *shipped == name);
+                files.insert(name, found.ok_or_else(|| format!("no pack {pack}"))?.1.to_owned());
+            }
+        }
+        let site = site.map(|site| {
+            let name = format!("{site}.toml");
+            Ok::<_, String>((name.clone(), text(directory().join("sites").join(&name))?))
+        });
+        Ok(Self {
+            packs: files.into_iter().collect(),
+            site: site.transpose()?,
+        })
+    }
+
+    fn packs(&self) -> Vec<(&str, &str)> {
+        self.packs
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+            .collect()
+    }
+
+    fn site(&self) -> Option<(&str, &str)> {
+        self.site
+            .as_ref()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+    }
+
+    fn policy(&self) -> Result<Policy, String> {
+        let site = self.site().ok_or("no site")?;
+        Policy::load(site, &self.packs()).map_err(|findings| {
+            findings
+                .iter()
+                .map(Finding::to_string)
+                .collect::<Vec<_>>()
+                .join("\n")
+        })
+    }
+}
+
+fn policy(packs: &[String], site: &str) -> Result<Policy, String> {
+    Files::named(packs, Some(site))?.policy()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DecideGiven {
+    packs: Vec<String>,
+    site: String,
+    facts: Facts,
+}
+
+fn decide_answer(given: DecideGiven) -> Result<Value, String> {
+    value(explain(&given.facts, &policy(&given.packs, &given.site)?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PeriodGiven {
+    from: Timestamp,
+    period: String,
+    zone: String,
+}
+
+fn period_answer(given: PeriodGiven) -> Result<Value, String> {
+    let period: Period = given.period.parse().map_err(|_| "no period")?;
+    let zone = Zone::named(&given.zone).ok_or("no zone")?;
+    Ok(json!({ "end": period.end(whole(given.from), &zone) }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InstantGiven {
+    local: String,
+    zone: String,
+    #[serde(rename = "as")]
+    side: String,
+}
+
+fn instant_answer(given: InstantGiven) -> Result<Value, String> {
+    let bound: Bound = given.local.parse().map_err(|_| "no bound")?;
+    let zone = Zone::named(&given.zone).ok_or("no zone")?;
+    let instant = match given.side.as_str() {
+        "from" => bound.start(&zone),
+        "until" => bound.end(&zone),
+        other => return Err(format!("neither from nor until: {other}")),
+    };
+    Ok(json!({ "instant": instant }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RetentionGiven {
+    packs: Vec<String>,
+    site: String,
+    facts: Facts,
+    purposes: BTreeSet<Purpose>,
+    end: Option<Timestamp>,
+    #[serde(default)]
+    anchors: BTreeMap<Anchor, Timestamp>,
+    #[serde(default)]
+    authority: BTreeSet<Arc<str>>,
+    #[serde(default)]
+    later: Vec<Later>,
+    #[serde(default)]
+    holds: Vec<LegalHold>,
+    erasure: Option<Timestamp>,
+    report_created: Option<Timestamp>,
+    at: Option<Timestamp>,
+    role: Option<String>,
+    #[serde(default)]
+    approvals: BTreeSet<Arc<str>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Later {
+    at: Timestamp,
+    packs: Vec<String>,
+}
+
+impl RetentionGiven {
+    /// Hands out the recording and its history.
+    fn with<T>(&self, ask: impl FnOnce(&Recording<'_>, &History<'_>) -> T) -> Result<T, String> {
+        let policy_at_first = policy(&self.packs, &self.site)?;
+        let later_policies: Vec<_> = self
+            .later
+            .iter()
+            .map(|later| Ok::<_, String>((whole(later.at), policy(&later.packs, &self.site)?)))
+            .collect::<Result<_, _>>()?;
+        let start = self.facts.at();
+        let recording = Recording {
+            facts: &self.facts,
+            policy: &policy_at_first,
+            purposes: &self.purposes,
+            start,
+            end: self.end.map_or(start, whole),
+        };
+        let history = History {
+            anchors: self
+                .anchors
+                .iter()
+                .map(|(anchor, at)| (*anchor, whole(*at)))
+                .collect(),
+            authority: self.authority.clone(),
+            later: later_policies.iter().map(|(at, policy)| (*at, policy)).collect(),
+            holds: self.holds.clone(),
+            erasure: self.erasure.map(whole),
+        };
+        Ok(ask(&recording, &history))
+    }
+}
+
+fn retention_answer(given: RetentionGiven) -> Result<Value, String> {
+    given.with(|recording, history| {
+        let fate = match fate(recording, history) {
+            Ok(fate) => fate,
+            Err(error) => return Ok(json!({ "error": error })),
+        };
+        let mut answer = value(&fate)?;
+        if let Some(created) = given.report_created {
+            answer["report"] = value(report(recording, whole(created)).map(
+                |Dates {
+                     scheduled, delete_by, ..
+                 }| { json!({ "scheduled": scheduled, "delete_by": delete_by }) },
+            ))?;
+        }
+        Ok(answer)
+    })?
+}
+
+fn access_answer(given: RetentionGiven) -> Result<Value, String> {
+    let at = whole(given.at.ok_or("access is asked for at an instant")?);
+    let role = given.role.as_deref().ok_or("access is asked for by a role")?;
+    let request = Request {
+        at,
+        role,
+        approvals: &given.approvals,
+    };
+    value(given.with(|recording, history| access(recording, history, &request))?)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CallGiven {
+    packs: Vec<String>,
+    site: String,
+    start: Timestamp,
+    line: Arc<str>,
+    direction: Option<Direction>,
+    queue: Option<Arc<str>>,
+    language: Option<Arc<str>>,
+    legs: Vec<Leg>,
+    #[serde(default)]
+    flags: BTreeSet<Flag>,
+    #[serde(default)]
+    sampling: Sampling,
+    events: Vec<Value>,
+}
+
+fn call_answer(given: CallGiven) -> Result<Value, String> {
+    let facts = Facts {
+        at: whole(given.start),
+        call_start: None,
+        line: given.line,
+        direction: given.direction,
+        queue: given.queue,
+        language: given.language,
+        legs: given.legs,
+        flags: given.flags,
+        sampling: given.sampling,
+    };
+    let events: Vec<(u64, Event)> = given
+        .events
+        .into_iter()
+        .map(timed_event)
+        .collect::<Result<_, _>>()?;
+    Ok(json!({ "segments": segments(&policy(&given.packs, &given.site)?, facts, &events) }))
+}
+
+fn timed_event(mut event: Value) -> Result<(u64, Event), String> {
+    let t = event
+        .as_object_mut()
+        .and_then(|event| event.remove("t"))
+        .ok_or("an event without a time")?;
+    let t = t.as_u64().ok_or("a time in whole seconds")?;
+    Ok((
+        t,
+        serde_json::from_value(event).map_err(|error| error.to_string())?,
+    ))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SampleGiven {
+    rate: u16,
+    stratify: Stratify,
+    calls: Box<RawValue>,
+    key: Option<String>,
+    campaign: Option<String>,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct SampleCall {
+    id: String,
+    agent: Option<String>,
+    queue: Option<String>,
+    draw: Option<Draw>,
+    private: bool,
+    exempt: bool,
+    objected: bool,
+    on_demand: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ManyCalls {
+    count: u64,
+    #[serde(default = "one")]
+    agents: u64,
+    #[serde(default = "one")]
+    queues: u64,
+    on_demand_every: Option<u64>,
+    skip: Option<String>,
+    skip_every: Option<u64>,
+}
+
+fn one() -> u64 {
+    1
+}
+
+impl ManyCalls {
+    fn list(&self) -> Vec<SampleCall> {
+        let every = |nth: Option<u64>, k: u64| nth.is_some_and(|nth| k % nth == 0);
+        let call = |k: u64| SampleCall {
+            id: format!("call-{k}"),
+            agent: Some(format!("a{}", k % self.agents)),
+            queue: Some(format!("q{}", k % self.queues)),
+            on_demand: every(self.on_demand_every, k),
+            private: self.skip.as_deref() == Some("private") && every(self.skip_every, k),
+            exempt: self.skip.as_deref() == Some("exempt") && every(self.skip_every, k),
+            ..SampleCall::default()
+        };
+        (1..=self.count).map(call).collect()
+    }
+}
+
+fn sample_answer(given: SampleGiven) -> Result<Value, String> {
+    let calls = match read::<Vec<SampleCall>>(given.calls.get()) {
+        Ok(calls) => calls,
+        Err(_) => read::<ManyCalls>(given.calls.get())?.list(),
+    };
+    let mut tally = Tally::default();
+    let mut selected = Vec::new();
+    let (mut prefix_bound, mut stratum_bound) = (true, true);
+    for call in calls
+        .iter()
+        .filter(|call| !(call.private || call.exempt || call.objected))
+    {
+        let keyed = || {
+            Some(Draw::keyed(
+                given.key.as_deref()?.as_bytes(),
+                given.campaign.as_deref()?,
+                &call.id,
+            ))
+        };
+        let draw = call.draw.clone().or_else(keyed);
+        let stratum = stratum(given.stratify, call.agent.as_deref(), call.queue.as_deref());
+        if tally.count(given.rate, stratum, draw.as_ref()) {
+            selected.push(call.id.clone());
+        }
+        prefix_bound &= tally.total.within(given.rate);
+        stratum_bound &= tally.strata.values().all(|count| count.within(given.rate));
+    }
+    let mut hash = Sha256::new();
+    selected.iter().for_each(|id| hash.update(format!("{id}\n")));
+    let digest: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(json!({
+        "eligible": tally.total.calls,
+        "recorded": tally.total.recorded,
+        "selected": selected,
+        "selected_sha256": digest,
+        "strata": tally.strata,
+        "prefix_bound": prefix_bound,
+        "stratum_bound": stratum_bound,
+    }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LintGiven {
+    packs: Vec<String>,
+    site: Option<String>,
+    today: Option<jiff::civil::Date>,
+    report: Option<String>,
+}
+
+/// Codes of this product's own, which the cases know nothing of.
+const OWN_CODES: [&str; 3] = ["E-DUPLICATE-PACK", "E-PARENT-CYCLE", "E-DUPLICATE-NUMBER"];
+
+fn lint_answer(given: LintGiven) -> Result<Value, String> {
+    let files = Files::named(&given.packs, given.site.as_deref())?;
+    let mut findings = lint::check(files.site(), &files.packs(), given.today);
+    findings.retain(|finding| !OWN_CODES.contains(&finding.code.as_str()));
+    match given.report.as_deref() {
+        None => {}
+        Some("errors") => findings.retain(|finding| finding.code.is_error()),
+        Some("site") => findings.retain(|finding| files.site().is_some_and(|(name, _)| name == finding.file)),
+        Some(other) => return Err(format!("no such report: {other}")),
+    }
+    Ok(json!({ "findings": findings }))
+}
+
+/// Comparing is itself to be trusted: it must be able to say no.
+#[test]
+fn comparing_finds_differences() {
+    let differs = |expected: Value, got: Value| {
+        let mut differences = Vec::new();
+        compare(&expected, &got, "", &mut differences);
+        !differences.is_empty()
+    };
+    assert!(differs(json!({"a": 1}), json!({})));
+    assert!(differs(json!([1, 2]), json!([1])));
+    assert!(differs(json!({"a": null}), json!({"a": false})));
+    assert!(differs(
+        json!({"a": [{"b": 1}]}),
+        json!({"a": [{"b": 2, "c": 3}]})
+    ));
+    assert!(!differs(
+        json!({"a": [{"b": 1}]}),
+        json!({"a": [{"b": 1, "c": 3}], "d": 4})
+    ));
+    assert!(Stratify::parse("agent").is_some());
+}
+
+/// The draws of a case may be written with more digits than a float holds.
+#[test]
+fn draws_are_read_as_written() {
+    let call: SampleCall = read(r#"{"id":"c","draw":0.29999999999999999999}"#).expect("a call");
+    assert!(call.draw.is_some_and(|draw| draw.is_below(300)));
+    assert_eq!(SignedDuration::from_hours(24), temoin_core::time::DAY);
+}

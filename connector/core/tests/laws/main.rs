@@ -1,0 +1,189 @@
+//! The laws of the house, each a property over random calls: who comes and goes, what is pressed, what fails.
+//!
+//! A world records what it is ordered to and knows the truth; the session sees only what it is told. The generators
+//! assert what they reached, so that a law is not kept by never being tried.
+
+mod world;
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use temoin_core::command::{Command, Order};
+use temoin_core::pack;
+use temoin_core::policy::Policy;
+use temoin_core::session::{DrawKey, Rules};
+use world::{Act, Seen, Who, World, desk};
+
+const SITE: &str = include_str!("site.toml");
+
+fn rules() -> Arc<Rules> {
+    let policy = Policy::load(("site.toml", SITE), pack::shipped()).expect("the site's policy is readable");
+    Arc::new(Rules { policy, desk: desk(), key: DrawKey([7; 32]) })
+}
+
+fn start() -> Timestamp {
+    "2026-10-06T09:00:00Z".parse().expect("an instant")
+}
+
+fn who() -> impl Strategy<Value = Vec<Who>> {
+    prop_oneof![
+        8 => Just(vec![Who::Amel]),
+        4 => Just(vec![Who::Bruno]),
+        2 => Just(vec![Who::Amel, Who::Bruno]),
+        2 => Just(vec![Who::Exempt]),
+        2 => Just(vec![Who::Amel, Who::Exempt]),
+        1 => Just(vec![Who::Amel, Who::Stranger]),
+        1 => Just(vec![Who::Amel, Who::OtherCustomer]),
+        1 => Just(vec![Who::Amel, Who::Spy]),
+    ]
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        10 => (20_u32..3000).prop_map(Act::Wait),
+        8 => who().prop_map(Act::Bridge),
+        3 => Just(Act::Apart),
+        5 => Just(Act::Code("*9")),
+        1 => Just(Act::Code("*8")),
+        1 => Just(Act::Code("*7")),
+        1 => Just(Act::Code("*4")),
+        1 => Just(Act::CustomerKey('1')),
+        3 => any::<bool>().prop_map(Act::Hold),
+        2 => (50_u32..3000).prop_map(Act::Gap),
+        2 => Just(Act::Restart),
+        1 => (50_u32..4000).prop_map(Act::LockStore),
+        1 => (50_u32..4000).prop_map(Act::Deaf),
+    ]
+}
+
+fn hook() -> impl Strategy<Value = Vec<Act>> {
+    let key = prop_oneof![Just('1'), Just('9'), Just('5'), Just('#')];
+    prop_oneof![
+        12 => Just(vec![Act::Wait(5000)]),
+        2 => (0_u32..5000, key).prop_map(|(ms, key)| vec![Act::Wait(ms), Act::CustomerKey(key), Act::Wait(9000)]),
+    ]
+}
+
+fn talk() -> impl Strategy<Value = Vec<Act>> {
+    let connected = (Just(Act::Bridge(vec![Who::Amel])), (200_u32..2000).prop_map(Act::Wait));
+    (connected, prop::collection::vec(act(), 1..14)).prop_map(|((bridge, wait), acts)| {
+        let mut all = vec![bridge, wait];
+        for act in acts {
+            all.push(act);
+            all.push(Act::Wait(150));
+        }
+        all
+    })
+}
+
+fn run(acts: &[Act], seed: u8, selected: bool) -> World {
+    let mut world = World::new(rules(), start(), seed, selected);
+    for act in acts {
+        world.act(act);
+    }
+    world.hang_up();
+    world
+}
+
+/// Runs a property over many calls and asserts what they reached.
+fn over_calls(check: impl Fn(&World) -> Result<(), TestCaseError>) {
+    let seen: RefCell<Vec<Seen>> = RefCell::default();
+    let config = Config { cases: 1500, failure_persistence: None, ..Config::default() };
+    let calls = (hook(), talk(), any::<u8>(), prop::bool::weighted(0.85));
+    let result = TestRunner::new(config).run(&calls, |(hook, talk, seed, selected)| {
+        let acts: Vec<Act> = hook.into_iter().chain(talk).collect();
+        let world = run(&acts, seed, selected);
+        seen.borrow_mut().push(world.seen.clone());
+        check(&world)
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+    let seen = seen.into_inner();
+    let share = |of: fn(&Seen) -> bool| 100 * seen.iter().filter(|seen| of(seen)).count() / seen.len();
+    let reached = [
+        ("recording", share(|seen| seen.recording), 20),
+        ("pause", share(|seen| seen.pause), 5),
+        ("exempt join", share(|seen| seen.exempt), 5),
+        ("objection", share(|seen| seen.objection), 5),
+        ("gap", share(|seen| seen.gap), 5),
+        ("restart", share(|seen| seen.restart), 5),
+    ];
+    for (what, percent, wanted) in reached {
+        assert!(percent >= wanted, "only {percent} % of the calls reached {what}: {reached:?}");
+    }
+}
+
+/// Law 1: never a kept instant that must not be.
+#[test]
+fn nothing_forbidden_is_kept() {
+    over_calls(|world| {
+        for (id, from, until) in world.kept() {
+            let heard = world.truth.heard;
+            prop_assert!(heard.is_some_and(|heard| heard <= from), "{id} began at {from}, told at {heard:?}");
+            for (forbidden_from, forbidden_until, why) in &world.truth.forbidden {
+                let overlaps = from < *forbidden_until && *forbidden_from < until;
+                prop_assert!(
+                    !overlaps,
+                    "{id} keeps {from}..{until}, and {why} from {forbidden_from} to {forbidden_until}"
+                );
+            }
+            if let Some(erased) = world.truth.erased_at {
+                prop_assert!(
+                    from >= erased,
+                    "{id} of {from} is kept although all before {erased} is to be erased"
+                );
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Law 2: every ordered recording is kept, or the journal says why not.
+#[test]
+fn every_recording_is_kept_or_accounted_for() {
+    over_calls(|world| {
+        for id in &world.recorded {
+            prop_assert!(world.closed.contains_key(id), "{id} was recorded and never closed");
+            prop_assert!(world.says_why(*id), "{id} is neither kept nor is it said why not");
+        }
+        for id in &world.opened {
+            prop_assert!(world.closed.contains_key(id), "{id} was opened and never closed");
+        }
+        Ok(())
+    });
+}
+
+/// Law 3: every call leaves the hook, and ends.
+#[test]
+fn no_call_is_stuck() {
+    over_calls(|world| {
+        prop_assert!(world.is_over(), "the call never ends");
+        prop_assert!(world.released.is_some(), "the call never left the hook");
+        Ok(())
+    });
+}
+
+/// Law 5: what is told twice, late or to nobody changes nothing.
+#[test]
+fn a_doubled_event_changes_nothing() {
+    // The world tells every third event twice; the recorder orders must come out as if it had not.
+    over_calls(|world| {
+        let records: Vec<_> = world
+            .commands
+            .iter()
+            .filter_map(|command| match command {
+                Command::Order(_, Order::Record(id)) => Some(*id),
+                _ => None,
+            })
+            .collect();
+        let mut once = records.clone();
+        once.sort();
+        once.dedup();
+        prop_assert_eq!(once.len(), records.len(), "a segment was recorded twice");
+        Ok(())
+    });
+}

@@ -1,0 +1,642 @@
+//! A world to run sessions in: a PBX that records what it is told to, a disk, and the truth about who was told what
+//! and who was in the bridge. Milliseconds from the beginning of the call.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use temoin_core::command::{Command, DriverError, Order, Release, Reply};
+use temoin_core::desk::{Desk, Text};
+use temoin_core::event::{Arrival, CallEvent, Party, Playback, Role};
+use temoin_core::id::{CallId, LegId, OrderNo, SegmentId};
+use temoin_core::journal::What;
+use temoin_core::ports::{Drawn, StoreError};
+use temoin_core::segment::{Closing, Ending};
+use temoin_core::session::{Rules, Session};
+
+/// What the generator does to a call.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Nothing for so long.
+    Wait(u32),
+    /// The customer presses a key in the hook, or `*1` in the talk.
+    CustomerKey(char),
+    /// An agent's code.
+    Code(&'static str),
+    /// These are connected with the customer from now on.
+    Bridge(Vec<Who>),
+    /// The customer and the others are apart.
+    Apart,
+    /// An agent puts the call on hold, or takes it back.
+    Hold(bool),
+    /// The PBX's events are lost for so long; what is done meanwhile is not told.
+    Gap(u32),
+    /// The sidecar dies and starts again.
+    Restart,
+    /// The disk is locked for so long.
+    LockStore(u32),
+    /// The PBX does not answer orders for so long.
+    Deaf(u32),
+}
+
+/// Who can be in a bridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Who {
+    Amel,
+    Bruno,
+    Exempt,
+    Stranger,
+    OtherCustomer,
+    Spy,
+}
+
+impl Who {
+    fn party(self, held: bool) -> Party {
+        let (leg, extension, role) = match self {
+            Self::Amel => ("amel-1", Some("2001"), Role::Member),
+            Self::Bruno => ("bruno-1", Some("2002"), Role::Member),
+            Self::Exempt => ("exempt-1", Some("4100"), Role::Member),
+            Self::Stranger => ("stranger-1", Some("2999"), Role::Member),
+            Self::OtherCustomer => ("other-1", None, Role::Member),
+            Self::Spy => ("spy-1", Some("2777"), Role::Listener),
+        };
+        Party {
+            leg: LegId(leg.into()),
+            extension: extension.map(str::to_owned),
+            agent: None,
+            customer_of: (self == Self::OtherCustomer).then(|| CallId("another".into())),
+            role,
+            held: held && matches!(self, Self::Amel | Self::Bruno),
+        }
+    }
+
+    /// Whose voice must be in nothing that is kept.
+    pub fn is_forbidden(self) -> bool {
+        !matches!(self, Self::Amel | Self::Bruno)
+    }
+}
+
+/// What must not be recorded at an instant, and why.
+#[derive(Clone, Debug, Default)]
+pub struct Truth {
+    /// From, until, why.
+    pub forbidden: Vec<(i64, i64, &'static str)>,
+    /// The customer was told to the end at.
+    pub heard: Option<i64>,
+    /// Somebody objected at, or declared the call private: nothing of before remains.
+    pub erased_at: Option<i64>,
+    /// As `erased_at`, but noted on the leg while nobody listened: true once it can be read.
+    pub noted_at: Option<i64>,
+}
+
+/// A file on the PBX's disk.
+#[derive(Clone, Debug)]
+pub struct Tape {
+    pub from: i64,
+    pub until: Option<i64>,
+}
+
+/// What a run showed; the generators assert how often each was reached.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    pub recording: bool,
+    pub pause: bool,
+    pub exempt: bool,
+    pub objection: bool,
+    pub gap: bool,
+    pub restart: bool,
+}
+
+pub struct World {
+    rules: Arc<Rules>,
+    session: Session,
+    start: Timestamp,
+    pub ms: i64,
+    seed: u8,
+    /// Whether the lot falls on this call.
+    selected: bool,
+    /// Events on their way: when, what.
+    mail: Vec<(i64, CallEvent)>,
+    playing: Option<(OrderNo, Text, i64)>,
+    pub released: Option<Release>,
+    pub ended: bool,
+    bridge: Vec<Who>,
+    held: bool,
+    paused: bool,
+    private: bool,
+    gap_until: Option<i64>,
+    deaf_until: i64,
+    locked_until: i64,
+    pub tapes: BTreeMap<SegmentId, Tape>,
+    pub opened: BTreeSet<SegmentId>,
+    pub closed: BTreeMap<SegmentId, Closing>,
+    pub amended: BTreeMap<SegmentId, Vec<String>>,
+    pub recorded: Vec<SegmentId>,
+    /// Closed after a restart.
+    reconciled: BTreeSet<SegmentId>,
+    pub truth: Truth,
+    pub seen: Seen,
+    forbidden_since: BTreeMap<&'static str, i64>,
+    pub commands: Vec<Command>,
+    notes: String,
+}
+
+/// A PBX answers within this.
+const REPLY: i64 = 5;
+/// A disk is done within this.
+const DISK: i64 = 8;
+
+impl World {
+    pub fn new(rules: Arc<Rules>, start: Timestamp, seed: u8, selected: bool) -> Self {
+        let (session, commands) = Session::begin(start, arrival(start), Arc::clone(&rules), [seed; 32]);
+        let mut world = Self {
+            rules,
+            session,
+            start,
+            ms: 0,
+            seed,
+            selected,
+            mail: Vec::new(),
+            playing: None,
+            released: None,
+            ended: false,
+            bridge: Vec::new(),
+            held: false,
+            paused: false,
+            private: false,
+            gap_until: None,
+            deaf_until: 0,
+            locked_until: 0,
+            tapes: BTreeMap::new(),
+            opened: BTreeSet::new(),
+            closed: BTreeMap::new(),
+            amended: BTreeMap::new(),
+            recorded: Vec::new(),
+            reconciled: BTreeSet::new(),
+            truth: Truth::default(),
+            seen: Seen::default(),
+            forbidden_since: BTreeMap::new(),
+            commands: Vec::new(),
+            notes: String::new(),
+        };
+        world.perform(commands);
+        world
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.session.is_over()
+    }
+
+    fn at(&self, ms: i64) -> Timestamp {
+        self.start + SignedDuration::from_millis(ms)
+    }
+
+    fn ms_of(&self, at: Timestamp) -> i64 {
+        at.duration_since(self.start).as_millis() as i64
+    }
+
+    /// Something happens on the PBX now; it is told a little later, unless nobody listens.
+    fn tell(&mut self, event: CallEvent) {
+        if self.gap_until.is_none() {
+            // Every third event comes twice: that must change nothing.
+            let at = self.ms + 2;
+            if self.mail.len() % 3 == 0 {
+                self.mail.push((at, event.clone()));
+            }
+            self.mail.push((at, event));
+        }
+    }
+
+    fn parties(&self) -> Vec<Party> {
+        self.bridge.iter().map(|who| who.party(self.held)).collect()
+    }
+
+    fn tell_parties(&mut self) {
+        let (parties, at) = (self.parties(), self.at(self.ms));
+        self.tell(CallEvent::Parties { parties, at });
+    }
+
+    fn forbid(&mut self, why: &'static str, on: bool) {
+        if on {
+            self.forbidden_since.entry(why).or_insert(self.ms);
+        } else if let Some(from) = self.forbidden_since.remove(why) {
+            self.truth.forbidden.push((from, self.ms, why));
+        }
+    }
+
+    fn truth_of_bridge(&mut self) {
+        let strangers = self.bridge.iter().any(|who| who.is_forbidden());
+        self.forbid("somebody who must not be recorded", strangers);
+        self.forbid("no agent", self.bridge.is_empty());
+        self.forbid("on hold", self.held);
+        if !self.bridge.is_empty() && self.bridge.contains(&Who::Exempt) && self.recorder_runs() {
+            self.seen.exempt = true;
+        }
+    }
+
+    fn recorder_runs(&self) -> bool {
+        self.tapes.values().any(|tape| tape.until.is_none())
+    }
+
+    fn stop_tapes(&mut self) -> u32 {
+        let (now, mut stopped) = (self.ms, 0);
+        for tape in self.tapes.values_mut().filter(|tape| tape.until.is_none()) {
+            tape.until = Some(now);
+            stopped += 1;
+        }
+        if stopped > 0 {
+            let at = self.at(now);
+            self.tell(CallEvent::RecorderStopped { at });
+        }
+        stopped
+    }
+
+    pub fn act(&mut self, act: &Act) {
+        if self.ended {
+            return;
+        }
+        match act {
+            Act::Wait(ms) => self.run(i64::from(*ms)),
+            Act::CustomerKey(key) if self.released.is_none() => {
+                if *key == '1' {
+                    self.objected();
+                }
+                let (leg, at) = (Some(LegId("c".into())), self.at(self.ms));
+                self.tell(CallEvent::Pressed { leg, keys: key.to_string(), at });
+            }
+            Act::CustomerKey(_) => {
+                if !self.bridge.is_empty() {
+                    self.objected();
+                    self.code("c", "*1");
+                }
+            }
+            Act::Code(code) => {
+                let agent = self.bridge.iter().find(|who| !who.is_forbidden()).copied();
+                let Some(agent) = agent.filter(|_| self.released.is_some()) else { return };
+                match *code {
+                    "*9" => {
+                        self.seen.pause |= self.recorder_runs();
+                        self.paused = !self.paused;
+                        self.forbid("paused", self.paused);
+                    }
+                    "*8" => self.objected(),
+                    "*7" => {
+                        self.private = !self.private;
+                        self.forbid("private", self.private);
+                        if self.private {
+                            self.erases();
+                        }
+                    }
+                    _ => {}
+                }
+                let leg = agent.party(false).leg.0;
+                self.code(&leg, code);
+            }
+            Act::Bridge(who) if self.released == Some(Release::Admitted) => {
+                self.bridge.clone_from(who);
+                self.held = false;
+                self.truth_of_bridge();
+                self.tell_parties();
+            }
+            Act::Bridge(_) => {}
+            Act::Apart => {
+                self.bridge.clear();
+                self.held = false;
+                self.truth_of_bridge();
+                self.tell_parties();
+            }
+            Act::Hold(held) => {
+                if !self.bridge.is_empty() {
+                    self.held = *held;
+                    self.truth_of_bridge();
+                    self.tell_parties();
+                }
+            }
+            Act::Gap(ms) => {
+                if self.released.is_some() && self.gap_until.is_none() {
+                    self.seen.gap |= self.recorder_runs();
+                    let since = self.at(self.ms);
+                    self.mail.push((self.ms + 1, CallEvent::LinkLost { since }));
+                    self.gap_until = Some(self.ms + i64::from(*ms));
+                }
+            }
+            Act::Restart => self.restart(),
+            Act::LockStore(ms) => self.locked_until = self.ms + i64::from(*ms),
+            Act::Deaf(ms) => self.deaf_until = self.ms + i64::from(*ms),
+        }
+    }
+
+    fn objected(&mut self) {
+        self.erases();
+        self.seen.objection |= !self.recorded.is_empty();
+        self.forbid("objected", true);
+    }
+
+    fn erases(&mut self) {
+        let at = if self.gap_until.is_some() { &mut self.truth.noted_at } else { &mut self.truth.erased_at };
+        *at = Some(self.ms);
+    }
+
+    /// A code in the talk: the dialplan stops first, notes, and then tells.
+    fn code(&mut self, leg: &str, code: &'static str) {
+        self.stop_tapes();
+        let at = self.at(self.ms);
+        self.notes.push_str(&format!("{code}@{}.{:03} ", at.as_second(), at.subsec_millisecond()));
+        self.tell(CallEvent::Pressed { leg: Some(LegId(leg.into())), keys: code.into(), at });
+    }
+
+    /// Only the PBX and the disk remember; the new session knows nothing.
+    fn restart(&mut self) {
+        if self.released.is_none() || self.gap_until.is_some() {
+            return;
+        }
+        self.seen.restart |= self.recorder_runs();
+        let open: Vec<SegmentId> =
+            self.opened.iter().filter(|id| !self.closed.contains_key(id)).copied().collect();
+        let alive = self.ms;
+        self.mail.clear();
+        self.run_tapes(1000);
+        // What the engine does: adopt the leg, stop what runs, close what was open by the pure rule.
+        let now = self.at(self.ms);
+        let record = self.commands.iter().rev().find_map(|command| match command {
+            Command::Index(record) => Some(record.clone()),
+            _ => None,
+        });
+        let record = record.expect("every call is in the index");
+        let rules = Arc::clone(&self.rules);
+        let past: Vec<_> = self.opened.iter().map(|id| self.segment(*id)).collect();
+        let leg = LegId("c".into());
+        let (session, commands) = Session::adopt(now, record, leg, &past, rules, [self.seed ^ 1; 32]);
+        self.session = session;
+        for id in open {
+            let segment = self.segment(id);
+            let recording = self.tapes.get(&id).map(|tape| self.at(tape.from));
+            let closing = temoin_core::reconcile::close(&segment, recording, Some(self.at(alive)), now);
+            self.closed.insert(id, closing);
+            self.reconciled.insert(id);
+        }
+        self.perform(commands);
+        let (parties, at) = (self.parties(), self.at(self.ms));
+        let keys = Some(self.notes.clone());
+        for event in [CallEvent::Noted { keys }, CallEvent::Parties { parties, at }, CallEvent::LinkBack] {
+            self.step(event);
+        }
+    }
+
+    fn segment(&self, id: SegmentId) -> temoin_core::ports::SegmentRecord {
+        let segment = self.commands.iter().find_map(|command| match command {
+            Command::Open(segment, _) if segment.id == id => Some((**segment).clone()),
+            _ => None,
+        });
+        let segment = segment.expect("an open segment was opened");
+        temoin_core::ports::SegmentRecord {
+            kept_for: self
+                .amended
+                .get(&id)
+                .or_else(|| self.closed.get(&id).map(|closing| &closing.kept))
+                .unwrap_or(&segment.purposes)
+                .clone(),
+            retention: segment.retention,
+            segment,
+            state: temoin_core::segment::State::Open,
+            closing: None,
+            millis: None,
+            sha256: None,
+            sealed: None,
+            flags: Vec::new(),
+            disposed: None,
+        }
+    }
+
+    fn run_tapes(&mut self, ms: i64) {
+        self.ms += ms;
+    }
+
+    /// The customer hangs up, and everything comes to its end.
+    pub fn hang_up(&mut self) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        self.stop_tapes();
+        self.bridge.clear();
+        let at = self.at(self.ms);
+        if self.gap_until.is_some() {
+            // Found gone when the link is back.
+            self.gap_until = None;
+            self.mail.push((self.ms + 300, CallEvent::Ended { at }));
+        } else {
+            self.mail.push((self.ms + 2, CallEvent::Ended { at }));
+        }
+        self.deaf_until = 0;
+        self.locked_until = 0;
+        self.run(10_000);
+        let open: Vec<&'static str> = self.forbidden_since.keys().copied().collect();
+        for why in open {
+            self.forbid(why, false);
+        }
+    }
+
+    /// Lets time pass: mail comes in, timers wake.
+    pub fn run(&mut self, ms: i64) {
+        let end = self.ms + ms;
+        loop {
+            let mail = self.mail.iter().map(|(at, _)| *at).min();
+            let wake = self.session.wake_at().map(|at| self.ms_of(at) + 1);
+            let gap = self.gap_until;
+            let played = self.playing.map(|(_, _, at)| at);
+            let next = [mail, wake, gap, played].into_iter().flatten().min().map(|at| at.max(self.ms));
+            let Some(next) = next.filter(|next| *next <= end) else { break };
+            self.ms = next;
+            if played.is_some_and(|at| at <= next) {
+                self.prompt_ended();
+            } else if gap.is_some_and(|at| at <= next) {
+                self.link_back();
+            } else if mail.is_some_and(|at| at <= next) {
+                let first = self.mail.iter().enumerate().min_by_key(|(i, (at, _))| (*at, *i)).map(|(i, _)| i);
+                let (_, event) = self.mail.remove(first.expect("there is mail"));
+                self.step(event);
+            } else {
+                self.step(CallEvent::Woken);
+                // A timer that is due again at once would never let time pass.
+                self.ms += 1;
+            }
+        }
+        self.ms = self.ms.max(end);
+    }
+
+    fn prompt_ended(&mut self) {
+        let Some((order, text, _)) = self.playing.take() else { return };
+        if matches!(text, Text::OptOut | Text::OptIn | Text::Notice) {
+            self.truth.heard.get_or_insert(self.ms);
+        }
+        let at = self.at(self.ms);
+        self.tell(CallEvent::Played { order, outcome: Playback::Heard, at });
+    }
+
+    fn link_back(&mut self) {
+        self.gap_until = None;
+        self.truth.erased_at = self.truth.noted_at.take().or(self.truth.erased_at);
+        let (parties, at) = (self.parties(), self.at(self.ms));
+        let keys = Some(self.notes.clone());
+        for event in [CallEvent::Noted { keys }, CallEvent::Parties { parties, at }, CallEvent::LinkBack] {
+            self.mail.push((self.ms + 1, event));
+        }
+    }
+
+    fn step(&mut self, event: CallEvent) {
+        let commands = self.session.step(self.at(self.ms), event);
+        self.perform(commands);
+    }
+
+    fn perform(&mut self, commands: Vec<Command>) {
+        for command in commands {
+            match &command {
+                Command::Open(segment, _) => {
+                    let (id, locked) = (segment.id, self.ms < self.locked_until);
+                    if locked {
+                        let away = StoreError::Unavailable("locked".into());
+                        self.mail.push((self.ms + DISK, CallEvent::NotOpened(id, away)));
+                    } else {
+                        self.opened.insert(id);
+                        self.mail.push((self.ms + DISK, CallEvent::Opened(id)));
+                    }
+                }
+                Command::Draw(ballots) => {
+                    let drawn = ballots.iter().map(|ballot| Drawn {
+                        ballot: ballot.clone(),
+                        before: Default::default(),
+                        selected: self.selected,
+                    });
+                    self.mail.push((self.ms + DISK, CallEvent::Drawn(drawn.collect())));
+                }
+                Command::Close(id, closing, _) => {
+                    assert!(self.closed.insert(*id, closing.clone()).is_none(), "{id} was closed twice");
+                }
+                Command::Amend(id, kept, _) => {
+                    self.amended.insert(*id, kept.clone());
+                }
+                Command::Order(number, order) => self.order(*number, order),
+                Command::Journal(_) | Command::Index(_) | Command::Notify(_) => {}
+            }
+            self.commands.push(command);
+        }
+    }
+
+    fn order(&mut self, number: OrderNo, order: &Order) {
+        if self.gap_until.is_some() {
+            self.mail.push((self.ms + 1, CallEvent::Failed { order: number, error: DriverError::Unsent }));
+            return;
+        }
+        if self.ended {
+            self.mail.push((self.ms + 1, CallEvent::Failed { order: number, error: DriverError::Gone }));
+            return;
+        }
+        let mut reply = Reply::default();
+        let at = self.at(self.ms);
+        match order {
+            Order::Announce(media) => {
+                let text =
+                    [Text::OptOut, Text::OptIn, Text::Notice, Text::Info, Text::Refused, Text::Unavailable]
+                        .into_iter()
+                        .find(|text| media.name.ends_with(&format!("{text:?}")));
+                let length = media.length.as_millis() as i64;
+                self.playing = text.map(|text| (number, text, self.ms + length));
+            }
+            Order::Silence => {
+                if let Some((order, ..)) = self.playing.take() {
+                    self.tell(CallEvent::Played { order, outcome: Playback::Cut, at });
+                }
+            }
+            Order::Beat | Order::HangUp => {}
+            Order::Release(how) => self.released = Some(*how),
+            Order::Record(id) => {
+                assert!(self.opened.contains(id), "a recorder was ordered before its segment was durable");
+                assert!(!self.recorder_runs(), "two recorders at once");
+                self.tapes.insert(*id, Tape { from: self.ms, until: None });
+                self.recorded.push(*id);
+                self.seen.recording = true;
+                self.tell(CallEvent::RecorderStarted { at });
+            }
+            Order::Stop => reply.stopped = self.stop_tapes(),
+        }
+        let event = if self.ms < self.deaf_until {
+            CallEvent::Failed { order: number, error: DriverError::Unknown }
+        } else {
+            CallEvent::Done { order: number, reply }
+        };
+        let delay = if self.ms < self.deaf_until { 2000 } else { REPLY };
+        self.mail.push((self.ms + delay, event));
+    }
+
+    /// What would be kept: segment, from, until, in milliseconds.
+    pub fn kept(&self) -> Vec<(SegmentId, i64, i64)> {
+        let mut kept = Vec::new();
+        for (id, closing) in &self.closed {
+            let purposes = self.amended.get(id).unwrap_or(&closing.kept);
+            let Some(tape) = self.tapes.get(id).filter(|_| !purposes.is_empty()) else { continue };
+            let cut = if closing.cut_tail { 100 } else { 0 };
+            let end = tape.until.unwrap_or(self.ms).min(self.ms_of(closing.until) - cut);
+            if end > tape.from {
+                kept.push((*id, tape.from, end));
+            }
+        }
+        kept
+    }
+
+    /// Whether the journal says why a recorded segment is not kept.
+    pub fn says_why(&self, id: SegmentId) -> bool {
+        let closed = self.closed.get(&id).is_some_and(|closing| {
+            closing.kept.is_empty() && closing.ending != Ending::HungUp || !closing.kept.is_empty()
+        });
+        closed
+            && self.commands.iter().any(|command| match command {
+                Command::Close(closed, _, entry) => *closed == id && matches!(entry.what, What::Closed(_)),
+                Command::Amend(amended, _, entry) => {
+                    *amended == id && matches!(entry.what, What::Amended { .. })
+                }
+                _ => false,
+            })
+            || self.reconciled.contains(&id)
+    }
+}
+
+fn arrival(at: Timestamp) -> Arrival {
+    Arrival {
+        call: CallId("c".into()),
+        leg: LegId("c".into()),
+        line: "accueil".into(),
+        direction: temoin_core::words::Direction::Inbound,
+        queue: None,
+        language: Some("fr".into()),
+        number: Some("+33199000123".into()),
+        at,
+    }
+}
+
+/// A desk with a sound for every text, named by it.
+pub fn desk() -> Desk {
+    let texts = [
+        Text::OptOut,
+        Text::OptIn,
+        Text::Notice,
+        Text::Info,
+        Text::Refused,
+        Text::Unavailable,
+        Text::Alternative,
+    ];
+    let sounds = texts.map(|text| {
+        let media = temoin_core::command::Media {
+            name: format!("/sounds/{text:?}"),
+            length: std::time::Duration::from_millis(1500),
+            language: "fr".into(),
+        };
+        (text, media)
+    });
+    Desk {
+        hash: "desk".into(),
+        extensions: [("2001", "amel"), ("2002", "bruno")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+        sounds: [("fr".to_owned(), sounds.into())].into(),
+        ..Desk::default()
+    }
+}

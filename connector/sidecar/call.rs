@@ -1,0 +1,174 @@
+//! One call's task: it waits for an event, a timer or an answer, steps the session, and carries out what the session
+//! asks. It never awaits a port: answers come back as events.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::future::{BoxFuture, FutureExt as _};
+use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
+use temoin_core::command::{Command, DriverError, Notice, Order};
+use temoin_core::event::CallEvent;
+use temoin_core::id::{CallId, SegmentId};
+use temoin_core::ports::{Change, Clock, PbxDriver, Store};
+use temoin_core::session::Session;
+use tokio::sync::mpsc;
+
+use crate::outbox::{Outbox, opening};
+
+/// What every call's task works with.
+#[derive(Clone)]
+pub struct Desktop {
+    /// The PBX.
+    pub driver: Arc<dyn PbxDriver>,
+    /// The index, for draws.
+    pub store: Arc<dyn Store>,
+    /// The index, for everything else.
+    pub outbox: Outbox,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where the PBX's recorder writes.
+    pub spool: PathBuf,
+    /// Counts what people must be told.
+    pub alarms: Arc<Alarms>,
+}
+
+/// Alarms so far, by kind.
+#[derive(Debug, Default)]
+pub struct Alarms(pub std::sync::Mutex<std::collections::BTreeMap<&'static str, u64>>);
+
+impl Alarms {
+    /// Tells people: a log line and a count.
+    pub fn raise(&self, call: &CallId, notice: &Notice) {
+        let kind = match notice {
+            Notice::ForeignRecorder => "foreign-recorder",
+            Notice::StopNotConfirmed => "stop-not-confirmed",
+            Notice::NotStarted { .. } => "not-started",
+            Notice::NotAnnounced => "not-announced",
+            Notice::Mandatory { .. } => "mandatory",
+            Notice::ReloadRefused { .. } => "reload-refused",
+        };
+        tracing::warn!(%call, alarm = kind, detail = ?notice, "alarm");
+        if let Ok(mut counts) = self.0.lock() {
+            *counts.entry(kind).or_default() += 1;
+        }
+    }
+}
+
+type Answers = FuturesUnordered<BoxFuture<'static, CallEvent>>;
+
+/// Runs a call to its end.
+pub async fn run(
+    mut session: Session,
+    commands: Vec<Command>,
+    mut events: mpsc::UnboundedReceiver<CallEvent>,
+    desktop: Desktop,
+) {
+    let mut answers = Answers::new();
+    perform(&session, commands, &desktop, &mut answers);
+    while !session.is_over() {
+        let wake = session.wake_at().map(|at| until(desktop.clock.now(), at));
+        let event = tokio::select! {
+            // What the PBX tells goes before what it answers: an objection before the start that it forbids.
+            biased;
+            event = events.recv() => match event {
+                Some(event) => event,
+                // The program is being stopped; the next start finds what is open.
+                None => return,
+            },
+            Some(event) = answers.next() => event,
+            () = tokio::time::sleep(wake.unwrap_or(Duration::MAX / 2)), if wake.is_some() => CallEvent::Woken,
+        };
+        let now = desktop.clock.now();
+        tracing::debug!(call = %session.call(), ?event, "event");
+        let commands = session.step(now, event);
+        perform(&session, commands, &desktop, &mut answers);
+    }
+}
+
+/// One match, no decisions: a failure becomes an event.
+fn perform(session: &Session, commands: Vec<Command>, desktop: &Desktop, answers: &mut Answers) {
+    let call = session.call();
+    let mut changes = Vec::new();
+    for command in commands {
+        match command {
+            Command::Journal(entry) => changes.push(Change::Journal(entry)),
+            Command::Index(record) => changes.push(Change::Call(record)),
+            Command::Close(id, closing, entry) => {
+                changes.extend([Change::Journal(entry), Change::Close(id, closing)])
+            }
+            Command::Amend(id, kept, entry) => {
+                changes.extend([Change::Journal(entry), Change::Amend(id, kept)])
+            }
+            Command::Notify(notice) => desktop.alarms.raise(call, &notice),
+            Command::Open(segment, entry) => {
+                let (id, open) = opening(*segment, entry);
+                changes.extend(open);
+                let durable = desktop.outbox.commit(std::mem::take(&mut changes));
+                answers.push(
+                    durable
+                        .map(move |result| match result {
+                            Ok(()) => CallEvent::Opened(id),
+                            Err(error) => CallEvent::NotOpened(id, error),
+                        })
+                        .boxed(),
+                );
+            }
+            Command::Draw(ballots) => {
+                let store = Arc::clone(&desktop.store);
+                answers.push(
+                    async move {
+                        match store.draw(ballots).await {
+                            Ok(drawn) => CallEvent::Drawn(drawn),
+                            Err(error) => CallEvent::NotDrawn(error),
+                        }
+                    }
+                    .boxed(),
+                );
+            }
+            Command::Order(number, order) => {
+                let recorded = match &order {
+                    Order::Record(id) => Some(*id),
+                    _ => None,
+                };
+                // In the queue when this returns; the future only waits.
+                let answer = desktop.driver.perform(call, session.leg(), number, order);
+                let spool = desktop.spool.clone();
+                answers.push(
+                    async move {
+                        let result = match (answer.await, recorded) {
+                            (Ok(reply), Some(id)) => seen(&spool, id).await.map(|()| reply),
+                            (result, _) => result,
+                        };
+                        match result {
+                            Ok(reply) => CallEvent::Done { order: number, reply },
+                            Err(error) => CallEvent::Failed { order: number, error },
+                        }
+                    }
+                    .boxed(),
+                );
+            }
+        }
+    }
+    if !changes.is_empty() {
+        desktop.outbox.post(changes);
+    }
+}
+
+/// A recorder that says it started may have nowhere to write: only its file tells.
+async fn seen(spool: &std::path::Path, id: SegmentId) -> Result<(), DriverError> {
+    let file = spool.join(format!("{id}-in.wav"));
+    for _ in 0..50 {
+        if tokio::fs::try_exists(&file).await.unwrap_or(false) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Err(DriverError::Refused("the recorder said that it started, but its file is not in the spool".into()))
+}
+
+fn until(now: Timestamp, at: Timestamp) -> Duration {
+    at.duration_since(now).try_into().unwrap_or(Duration::ZERO)
+}

@@ -1,0 +1,308 @@
+//! `temoin.toml`: how this machine does it. One struct a concern, unknown keys refused, every fault with its place and
+//! its mend; environment variables `TEMOIN__SECTION__KEY` override single values. Relative paths are relative to the
+//! file. What may be recorded, and why, is not here but in the policy.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use temoin_core::command::Media;
+use temoin_core::desk::{Desk, DeskLine, Sounds, Text, Timing, Unavailable};
+
+use crate::wiring::AsteriskConfig;
+
+/// The whole file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// This node's name in the journal; one chain a node.
+    #[serde(default = "default_node")]
+    pub node: String,
+    /// The site's name in the journal, where several sites come together.
+    #[serde(default)]
+    pub site: String,
+    /// The site policy.
+    pub policy: PathBuf,
+    /// A folder of packs that replaces the shipped ones.
+    pub packs: Option<PathBuf>,
+    /// The PBX.
+    pub asterisk: AsteriskConfig,
+    /// The index.
+    pub store: StoreConfig,
+    /// The vault.
+    pub vault: VaultConfig,
+    /// The key of the draws, 32 bytes; made at the first start.
+    pub sampling_key: PathBuf,
+    /// The sounds.
+    pub prompts: PromptsConfig,
+    /// Which agent sits at which extension.
+    #[serde(default)]
+    pub extensions: BTreeMap<String, String>,
+    /// By line of the policy.
+    #[serde(default)]
+    pub lines: BTreeMap<String, LineConfig>,
+    /// Waits.
+    #[serde(default)]
+    pub wait: WaitConfig,
+    /// Logs.
+    #[serde(default)]
+    pub log: LogConfig,
+}
+
+/// The index.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreConfig {
+    /// The SQLite file.
+    pub path: PathBuf,
+}
+
+/// The vault.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VaultConfig {
+    /// The folder of the encrypted recordings.
+    pub path: PathBuf,
+    /// The file of the key that wraps theirs; made at the first start, mode 0600.
+    pub key: PathBuf,
+}
+
+/// The sounds: `<folder>/<language>/temoin-<text>.wav`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromptsConfig {
+    /// The folder that both this program and the PBX can read.
+    pub folder: PathBuf,
+}
+
+/// One line.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LineConfig {
+    /// Whether a call goes on when it cannot be recorded: `admit` or `refuse`.
+    #[serde(default)]
+    pub unavailable: Unavailable,
+    /// Sounds of its own: language, then text, then file.
+    #[serde(default)]
+    pub audio: BTreeMap<String, BTreeMap<Text, PathBuf>>,
+}
+
+/// Waits, as `"2s"`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WaitConfig {
+    /// For a key after an announcement that asks for an objection.
+    #[serde(with = "humantime_serde")]
+    pub opt_out: Duration,
+    /// For a key after an announcement that asks for a yes.
+    #[serde(with = "humantime_serde")]
+    pub opt_in: Duration,
+}
+
+impl Default for WaitConfig {
+    fn default() -> Self {
+        let timing = Timing::default();
+        Self { opt_out: timing.opt_out_wait, opt_in: timing.opt_in_wait }
+    }
+}
+
+/// Logs go to standard error; journald keeps them.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// `text` or `json`.
+    pub format: LogFormat,
+    /// As `info` or `temoin=debug`.
+    pub level: Option<String>,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// What is wrong with `temoin.toml`, where, and how to mend it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The file.
+    pub file: PathBuf,
+    /// Line and column, from 1, where known.
+    pub place: Option<(usize, usize)>,
+    /// What, and how to mend it.
+    pub message: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place {
+            Some((line, column)) => write!(f, "{}:{line}:{column}: {}", self.file.display(), self.message),
+            None => write!(f, "{}: {}", self.file.display(), self.message),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Reads the file and the environment; paths come out absolute. Also gives the SHA-256 of the file, hex.
+    pub fn read(file: &Path) -> Result<(Self, String), Vec<ConfigError>> {
+        let fault = |place, message: String| vec![ConfigError { file: file.to_owned(), place, message }];
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            fault(None, format!("cannot be read: {error}; name the file with --config or put it there"))
+        })?;
+        let merged = config::Config::builder()
+            .add_source(config::File::from_str(&text, config::FileFormat::Toml))
+            .add_source(config::Environment::with_prefix("TEMOIN").separator("__"))
+            .build()
+            .and_then(config::Config::try_deserialize::<Self>);
+        let mut config = match merged {
+            Ok(config) => config,
+            // The layered reader knows the key but not the line; the file alone tells the line.
+            Err(layered) => {
+                return Err(match toml::from_str::<Self>(&text) {
+                    Ok(_) => fault(None, format!("{layered}, from an environment variable TEMOIN__…")),
+                    Err(error) => {
+                        let place = error.span().map(|span| place(&text, span.start));
+                        fault(place, error.message().to_owned())
+                    }
+                });
+            }
+        };
+        let base = std::path::absolute(file)
+            .ok()
+            .and_then(|path| path.parent().map(Path::to_owned))
+            .unwrap_or_default();
+        config.rebase(&base);
+        Ok((config, hex(&Sha256::digest(text.as_bytes()))))
+    }
+
+    fn rebase(&mut self, base: &Path) {
+        let paths = [
+            &mut self.policy,
+            &mut self.store.path,
+            &mut self.vault.path,
+            &mut self.vault.key,
+            &mut self.sampling_key,
+            &mut self.prompts.folder,
+            &mut self.asterisk.spool,
+        ];
+        let audio =
+            self.lines.values_mut().flat_map(|line| line.audio.values_mut()).flat_map(BTreeMap::values_mut);
+        for path in paths.into_iter().chain(self.packs.as_mut()).chain(audio) {
+            *path = base.join(&*path);
+        }
+    }
+
+    /// The desk for the calls: every sound looked at and measured. A sound that is missing is reported; the calls that
+    /// need it count as not announced.
+    pub fn desk(&self, hash: String) -> (Desk, Vec<ConfigError>) {
+        let mut faults = Vec::new();
+        let mut sounds = BTreeMap::new();
+        for language in languages(&self.prompts.folder) {
+            let folder = self.prompts.folder.join(&language);
+            let files = SHIPPED.iter().map(|(text, name)| (*text, folder.join(format!("{name}.wav"))));
+            sounds.insert(language.clone(), measure(files, &language, &mut faults));
+        }
+        if sounds.is_empty() {
+            faults.push(ConfigError {
+                file: self.prompts.folder.clone(),
+                place: None,
+                message: "prompts.folder has no folder of a language in it: copy dialplans/sounds there"
+                    .into(),
+            });
+        }
+        let lines = self.lines.iter().map(|(name, line)| {
+            let sounds = line.audio.iter().map(|(language, files)| {
+                let files = files.iter().map(|(text, path)| (*text, path.clone()));
+                (language.clone(), measure(files, language, &mut faults))
+            });
+            let sounds = sounds.collect();
+            (name.clone(), DeskLine { unavailable: line.unavailable, sounds })
+        });
+        let lines = lines.collect();
+        let timing =
+            Timing { opt_out_wait: self.wait.opt_out, opt_in_wait: self.wait.opt_in, ..Timing::default() };
+        (Desk { hash, extensions: self.extensions.clone(), lines, sounds, timing }, faults)
+    }
+}
+
+/// The sounds that come with the program.
+pub const SHIPPED: [(Text, &str); 7] = [
+    (Text::OptOut, "temoin-opt-out"),
+    (Text::OptIn, "temoin-opt-in"),
+    (Text::Notice, "temoin-notice"),
+    (Text::Info, "temoin-info"),
+    (Text::Refused, "temoin-refused"),
+    (Text::Unavailable, "temoin-unavailable"),
+    (Text::Alternative, "temoin-alternative"),
+];
+
+fn default_node() -> String {
+    "temoin".into()
+}
+
+fn languages(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
+}
+
+fn measure(
+    files: impl Iterator<Item = (Text, PathBuf)>,
+    language: &str,
+    faults: &mut Vec<ConfigError>,
+) -> Sounds {
+    let mut sounds = Sounds::new();
+    for (text, path) in files {
+        match length(&path) {
+            Ok(length) => {
+                let name = path.with_extension("").to_string_lossy().into_owned();
+                sounds.insert(text, Media { name, length, language: language.to_owned() });
+            }
+            Err(message) => faults.push(ConfigError { file: path, place: None, message }),
+        }
+    }
+    sounds
+}
+
+fn length(path: &Path) -> Result<Duration, String> {
+    let reader = hound::WavReader::open(path)
+        .map_err(|error| format!("not a readable WAV ({error}): calls that need it are not announced"))?;
+    let (samples, rate) = (reader.duration(), reader.spec().sample_rate);
+    if samples == 0 || rate == 0 {
+        return Err("has no sound in it: calls that need it are not announced".into());
+    }
+    Ok(Duration::from_secs_f64(f64::from(samples) / f64::from(rate)))
+}
+
+fn place(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        use std::fmt::Write as _;
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

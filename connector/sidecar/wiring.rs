@@ -1,0 +1,160 @@
+//! The only file that names plugins: what stands where, and in which order it starts and stops.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use sd_notify::NotifyState;
+use temoin_asterisk::Asterisk;
+pub use temoin_asterisk::AsteriskConfig;
+use temoin_core::journal::{Entry, What};
+use temoin_core::ports::{Change, Clock, PbxDriver, Store, StoreError, Vault};
+use temoin_core::session::Rules;
+use temoin_sqlite::{Options, SqliteStore};
+use temoin_vault::LocalVault;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::call::{Alarms, Desktop};
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::keep::Keeper;
+use crate::outbox::Outbox;
+use crate::rules;
+
+/// The index.
+pub async fn index(config: &Config) -> Result<SqliteStore, StoreError> {
+    if let Some(folder) = config.store.path.parent() {
+        let made = std::fs::create_dir_all(folder);
+        made.map_err(|error| StoreError::Unavailable(format!("{}: {error}", folder.display())))?;
+    }
+    SqliteStore::open(&config.store.path, &config.node, &config.site, Options::default())
+        .await
+        .map_err(|error| StoreError::Unavailable(format!("{}: {error}", config.store.path.display())))
+}
+
+/// The vault.
+pub async fn vault(config: &Config) -> anyhow::Result<LocalVault> {
+    LocalVault::open(&config.vault.path, &config.vault.key).await.context("the vault cannot be opened")
+}
+
+/// Runs until SIGTERM or SIGINT. SIGHUP reads policy and configuration anew.
+pub async fn serve(file: PathBuf, rules: Rules, config: Config) -> anyhow::Result<()> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store: Arc<dyn Store> = Arc::new(index(&config).await?);
+    let vault: Arc<dyn Vault> = Arc::new(vault(&config).await?);
+    spool(&config.asterisk.spool)?;
+    let driver = Asterisk::connect(config.asterisk.clone()).await?;
+    let driver: Arc<dyn PbxDriver> = Arc::new(driver);
+
+    let keeper = Arc::new(Keeper::new(
+        config.asterisk.spool.clone(),
+        Arc::clone(&store),
+        Arc::clone(&vault),
+        Arc::clone(&clock),
+    ));
+    let waker = Arc::clone(&keeper);
+    let (outbox, writer) = Outbox::start(Arc::clone(&store), move || waker.notify());
+    let started = What::Started {
+        version: env!("CARGO_PKG_VERSION").into(),
+        policy: rules.policy.hash_hex(),
+        config: rules.desk.hash.clone(),
+    };
+    outbox.post(vec![Change::Journal(entry(clock.now(), started))]);
+
+    let (swap, in_force) = watch::channel(Arc::new(rules));
+    let desktop = Desktop {
+        driver,
+        store,
+        outbox: outbox.clone(),
+        clock: Arc::clone(&clock),
+        spool: config.asterisk.spool.clone(),
+        alarms: Arc::new(Alarms::default()),
+    };
+    let stop = CancellationToken::new();
+    let alive = config.store.path.with_extension("alive");
+    let engine = Engine::new(desktop, in_force, alive);
+    let ready = || notify(&[NotifyState::Ready, NotifyState::Status("watching the PBX")]);
+    let progress = || notify(&[NotifyState::Watchdog]);
+    notify(&[NotifyState::Status("waiting for the PBX")]);
+
+    let keeping = tokio::spawn({
+        let stop = stop.clone();
+        async move { keeper.run(stop).await }
+    });
+    let reloading = tokio::spawn(reload(file, swap, outbox.clone(), clock));
+    let running = engine.run(stop.clone(), ready, progress);
+    let ended = tokio::select! {
+        ended = running => ended,
+        signal = terminated() => signal,
+    };
+    notify(&[NotifyState::Stopping]);
+    // Recorders of calls that go on are stopped by the next start, or by the PBX at their end; what is written down is
+    // durable before this process is gone.
+    stop.cancel();
+    reloading.abort();
+    let _ = reloading.await;
+    drop(outbox);
+    let _ = tokio::time::timeout(Duration::from_secs(10), keeping).await;
+    let _ = tokio::time::timeout(Duration::from_secs(10), writer).await;
+    ended
+}
+
+async fn terminated() -> anyhow::Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
+}
+
+/// Reads both files on SIGHUP, checks whole, swaps whole. A broken one changes nothing; running calls keep theirs.
+async fn reload(file: PathBuf, swap: watch::Sender<Arc<Rules>>, outbox: Outbox, clock: Arc<dyn Clock>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+        return;
+    };
+    while hangup.recv().await.is_some() {
+        match rules::load(&file) {
+            Ok((rules, _, faults)) => {
+                for fault in faults {
+                    tracing::warn!(%fault, "not well");
+                }
+                let what =
+                    What::Reloaded { policy: rules.policy.hash_hex(), config: rules.desk.hash.clone() };
+                tracing::info!(
+                    policy = rules.policy.hash_hex(),
+                    "policy and configuration are in force for new calls"
+                );
+                outbox.post(vec![Change::Journal(entry(clock.now(), what))]);
+                swap.send_replace(Arc::new(rules));
+            }
+            Err(faults) => {
+                for fault in &faults {
+                    tracing::error!(%fault, alarm = "reload-refused", "nothing was changed");
+                }
+                let notice = temoin_core::command::Notice::ReloadRefused { faults: faults.len() };
+                outbox.post(vec![Change::Journal(entry(clock.now(), What::Alarm(notice)))]);
+            }
+        }
+    }
+}
+
+/// The spool must be there before the first recorder is.
+fn spool(folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("the spool {} cannot be made", folder.display()))
+}
+
+fn entry(at: Timestamp, what: What) -> Entry {
+    Entry { at, call: None, segment: None, what }
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    // Without systemd there is nobody to tell.
+    let _ = sd_notify::notify(states);
+}

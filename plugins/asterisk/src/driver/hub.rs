@@ -1,0 +1,571 @@
+//! The hub: the one task that owns the topology and makes the events, in the order in which things were heard.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use temoin_core::command::DriverError;
+use temoin_core::event::{Arrival, CallEvent, Direction, PbxEvent, Playback};
+use temoin_core::id::{CallId, LegId, OrderNo};
+use temoin_core::ports::LiveCall;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::Shared;
+use super::hook::Hook;
+use super::links::{Link, Trouble};
+use super::look::{self, Blind, Heard, Snapshot, TRIAL};
+use super::recorder::Recorders;
+use crate::ami::connection::{Event, Lost};
+use crate::ari::event::View;
+use crate::error::StartError;
+use crate::topology::Topology;
+use crate::translate::{HookSign, Sign, ami, ari};
+
+/// Two clocks of one machine, one of them read in whole milliseconds: a prompt may seem so much shorter than it was.
+const CLOCKS: Duration = Duration::from_millis(20);
+/// Between two looks at a PBX that does not let itself be looked at.
+const AGAIN: Duration = Duration::from_secs(1);
+const AGAIN_AFTER_FAULT: Duration = Duration::from_secs(30);
+
+type Live = Result<Vec<LiveCall>, DriverError>;
+
+/// What the hub is told.
+pub(super) enum Note {
+    Ami(Event),
+    Ari(Value),
+    /// Logged in, checked, and events come.
+    Up(Link),
+    Down(Link, Lost),
+    /// REST answers, and the user may write.
+    AriChecked,
+    Trouble(Link, Trouble),
+    Looked(u64, Result<Snapshot, Blind>),
+    Follow(CallId),
+    Calls(oneshot::Sender<Live>),
+    Playing(String, Playing),
+    NotPlaying(String),
+    Silenced(String),
+}
+
+/// A prompt that was ordered.
+pub(super) struct Playing {
+    call: CallId,
+    order: OrderNo,
+    length: Duration,
+    started: Option<Timestamp>,
+    stopped: bool,
+}
+
+impl Playing {
+    pub(super) fn new(call: CallId, order: OrderNo, length: Duration) -> Self {
+        Self {
+            call,
+            order,
+            length,
+            started: None,
+            stopped: false,
+        }
+    }
+
+    /// Heard is only what was played for at least its own length and stopped by nobody.
+    fn outcome(&self, failed: bool, at: Timestamp) -> Playback {
+        let played = self.started.map(|started| at.duration_since(started));
+        let played = played
+            .and_then(|played| Duration::try_from(played).ok())
+            .unwrap_or_default();
+        match () {
+            () if failed => Playback::Failed,
+            () if self.stopped || self.started.is_none() => Playback::Cut,
+            () if played + CLOCKS < self.length => Playback::Cut,
+            () => Playback::Heard,
+        }
+    }
+}
+
+/// The hub.
+pub(super) struct Hub {
+    shared: Arc<Shared>,
+    notes: mpsc::UnboundedSender<Note>,
+    out: mpsc::UnboundedSender<PbxEvent>,
+    first: Option<First>,
+    hook: Hook,
+    recorders: Arc<Recorders>,
+    born: Instant,
+    topology: Topology,
+    /// Whether the topology is what the PBX is: not between a lost AMI link and the next look.
+    valid: bool,
+    ami: bool,
+    ari: bool,
+    /// Whether `LinkUp` was the last word on the links.
+    up: bool,
+    looking: Option<Looking>,
+    looks: u64,
+    waiting: Vec<oneshot::Sender<Live>>,
+    playing: HashMap<String, Playing>,
+    heard: watch::Sender<Heard>,
+    tasks: JoinSet<()>,
+}
+
+/// A look that is under way, and what was heard since it began.
+struct Looking {
+    number: u64,
+    since: Vec<(Timestamp, Sign)>,
+    /// Customers followed since, who need not be in the answer: id and name.
+    fresh: Vec<(String, String)>,
+    /// Arrivals and other signs of the hook wait for `LinkUp`.
+    hook: Vec<(Timestamp, HookSign)>,
+}
+
+/// Who waits for the first word about the links.
+struct First {
+    tell: oneshot::Sender<Result<(), StartError>>,
+    ami: bool,
+    ari: bool,
+    absent: bool,
+}
+
+impl Hub {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        notes: mpsc::UnboundedSender<Note>,
+        out: mpsc::UnboundedSender<PbxEvent>,
+        tell: oneshot::Sender<Result<(), StartError>>,
+        hook: Hook,
+        recorders: Arc<Recorders>,
+    ) -> Self {
+        Self {
+            shared,
+            notes,
+            out,
+            first: Some(First {
+                tell,
+                ami: false,
+                ari: false,
+                absent: false,
+            }),
+            hook,
+            recorders,
+            born: Instant::now(),
+            topology: Topology::default(),
+            valid: false,
+            ami: false,
+            ari: false,
+            up: false,
+            looking: None,
+            looks: 0,
+            waiting: Vec::new(),
+            playing: HashMap::new(),
+            heard: watch::Sender::new(Heard::default()),
+            tasks: JoinSet::new(),
+        }
+    }
+
+    /// Runs for ever; dropped with the driver.
+    pub(super) async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Note>) {
+        loop {
+            let alarm = self.topology.wake_at().filter(|_| self.valid);
+            let alarm = self.born + alarm.unwrap_or(Duration::from_secs(3600));
+            tokio::select! {
+                note = inbox.recv() => match note {
+                    Some(note) => self.take(note),
+                    None => return,
+                },
+                () = sleep_until(alarm) => {
+                    let events = self.topology.wake(self.now(), Timestamp::now());
+                    self.emit(events);
+                }
+            }
+            while self.tasks.try_join_next().is_some() {}
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.born.elapsed()
+    }
+
+    fn take(&mut self, note: Note) {
+        match note {
+            Note::Ami(event) => self.ami_event(&event),
+            Note::Ari(event) => self.ari_event(&event),
+            Note::Up(link) => self.link_up(link),
+            Note::Down(link, lost) => self.link_down(link, &lost),
+            Note::AriChecked => self.first_word(Link::Ari, None),
+            Note::Trouble(link, trouble) => self.trouble(link, trouble),
+            Note::Looked(number, result) => self.looked(number, result),
+            Note::Follow(call) => self.follow(&call),
+            Note::Calls(tell) => self.calls(tell),
+            Note::Playing(id, playing) => {
+                self.playing.insert(id, playing);
+            }
+            Note::NotPlaying(id) => {
+                self.playing.remove(&id);
+            }
+            Note::Silenced(id) => {
+                if let Some(playing) = self.playing.get_mut(&id) {
+                    playing.stopped = true;
+                }
+            }
+        }
+    }
+
+    fn emit(&mut self, events: impl IntoIterator<Item = PbxEvent>) {
+        for event in events {
+            if let PbxEvent::Call(call, CallEvent::Ended { .. }) = &event {
+                self.hook.forget(call);
+                self.recorders.forget(call);
+                self.playing.retain(|_, playing| playing.call != *call);
+            }
+            let _ = self.out.send(event);
+        }
+    }
+
+    fn ami_event(&mut self, event: &Event) {
+        let own = event
+            .message
+            .first("Uniqueid")
+            .is_some_and(|id| id.starts_with(TRIAL));
+        let Some(sign) = ami::read(&event.message).filter(|_| !own) else {
+            if own {
+                self.heard
+                    .send_modify(|heard| match event.message.first("Event") {
+                        Some("UserEvent") => heard.user = true,
+                        Some("Hangup") => heard.call = true,
+                        _ => {}
+                    });
+                if event.message.timestamp().is_none() {
+                    tracing::warn!("AMI events carry no time: set `timestampevents=yes` in manager.conf");
+                }
+            } else {
+                self.shared.passed_over.fetch_add(1, Ordering::Relaxed);
+            }
+            return;
+        };
+        if self.valid {
+            let events = self.topology.apply(self.now(), event.at, &sign);
+            self.emit(events);
+        }
+        if let Some(looking) = &mut self.looking {
+            looking.since.push((event.at, sign));
+        }
+    }
+
+    fn ari_event(&mut self, event: &Value) {
+        let at = View(event).timestamp().unwrap_or_else(Timestamp::now);
+        match ari::read(event) {
+            Some(HookSign::Entered { channel, .. }) if channel.id.starts_with(TRIAL) => {}
+            Some(sign) => match &mut self.looking {
+                Some(looking) if !self.up => looking.hook.push((at, sign)),
+                _ => self.hook_sign(at, sign),
+            },
+            None => {
+                self.shared.passed_over.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn hook_sign(&mut self, at: Timestamp, sign: HookSign) {
+        let event = match sign {
+            HookSign::Entered {
+                channel,
+                args,
+                number,
+                language,
+                queue,
+            } => {
+                if self.topology.is_gone(&channel.id) {
+                    return;
+                }
+                let call = CallId(channel.id.clone());
+                if self.topology.follows(&channel.id) {
+                    PbxEvent::Call(call, CallEvent::Returned { at })
+                } else {
+                    self.follow_now(&channel.id, &channel.name);
+                    let mut args = args.into_iter();
+                    let direction = direction(args.next().as_deref());
+                    PbxEvent::Arrived(Arrival {
+                        call,
+                        leg: LegId(channel.id),
+                        line: args.next().unwrap_or_default(),
+                        direction,
+                        queue: args.nth(1).filter(|queue| !queue.is_empty()).or(queue),
+                        language,
+                        number,
+                        at,
+                    })
+                }
+            }
+            HookSign::PlaybackStarted { id } => {
+                if let Some(playing) = self.playing.get_mut(&id) {
+                    playing.started = Some(at);
+                }
+                return;
+            }
+            HookSign::PlaybackFinished { id, failed } => {
+                let Some(playing) = self.playing.remove(&id) else {
+                    return;
+                };
+                let outcome = playing.outcome(failed, at);
+                PbxEvent::Call(
+                    playing.call,
+                    CallEvent::Played {
+                        order: playing.order,
+                        outcome,
+                        at,
+                    },
+                )
+            }
+            HookSign::Digit { id, digit } if self.topology.follows(&id) => {
+                let leg = Some(LegId(id.clone()));
+                PbxEvent::Call(CallId(id), CallEvent::Pressed { leg, keys: digit, at })
+            }
+            HookSign::Destroyed { id } => {
+                if !self.topology.hang_up(&id) {
+                    return;
+                }
+                PbxEvent::Call(CallId(id), CallEvent::Ended { at })
+            }
+            HookSign::Digit { .. } | HookSign::Left { .. } => return,
+        };
+        self.emit([event]);
+    }
+
+    fn link_up(&mut self, link: Link) {
+        match link {
+            Link::Ami => self.ami = true,
+            Link::Ari => self.ari = true,
+        }
+        self.first_word(link, None);
+        if self.ami && self.ari {
+            self.look(Duration::ZERO);
+        }
+    }
+
+    fn link_down(&mut self, link: Link, lost: &Lost) {
+        tracing::warn!(?link, why = lost.why, "the link to Asterisk is lost");
+        match link {
+            Link::Ami => (self.ami, self.valid) = (false, false),
+            Link::Ari => self.ari = false,
+        }
+        // The signs of the hook that wait for `LinkUp` are not lost: they come before the next one.
+        let hook = self
+            .looking
+            .take()
+            .map(|looking| looking.hook)
+            .unwrap_or_default();
+        self.answer_waiting(&Err(DriverError::Unsent));
+        if std::mem::take(&mut self.up) {
+            self.emit([PbxEvent::LinkDown { since: lost.since }]);
+        }
+        for (at, sign) in hook {
+            self.hook_sign(at, sign);
+        }
+    }
+
+    fn trouble(&mut self, link: Link, trouble: Trouble) {
+        match trouble {
+            Trouble::Absent(why) => {
+                tracing::warn!(?link, why, "Asterisk cannot be reached; trying again");
+                self.first_word(link, Some(None));
+            }
+            Trouble::Fault(fault) => self.fault(link, fault),
+        }
+    }
+
+    fn fault(&mut self, link: Link, fault: StartError) {
+        tracing::error!(?link, "{fault}");
+        self.first_word(link, Some(Some(fault)));
+    }
+
+    /// Tells whoever waits for the start: a fault at once, an absence when both links have spoken.
+    fn first_word(&mut self, link: Link, trouble: Option<Option<StartError>>) {
+        let Some(mut first) = self.first.take() else {
+            return;
+        };
+        match link {
+            Link::Ami => first.ami = true,
+            Link::Ari => first.ari = true,
+        }
+        match trouble {
+            Some(Some(fault)) => {
+                let _ = first.tell.send(Err(fault));
+                return;
+            }
+            Some(None) => first.absent = true,
+            None => {}
+        }
+        if first.absent && first.ami && first.ari {
+            let _ = first.tell.send(Ok(()));
+            return;
+        }
+        self.first = Some(first);
+    }
+
+    /// Begins a look at the PBX, unless one is under way.
+    fn look(&mut self, delay: Duration) {
+        if self.looking.is_some() {
+            return;
+        }
+        let Some(ami) = self.shared.ami.borrow().clone() else {
+            return;
+        };
+        self.looks += 1;
+        let number = self.looks;
+        self.looking = Some(Looking {
+            number,
+            since: Vec::new(),
+            fresh: Vec::new(),
+            hook: Vec::new(),
+        });
+        let (shared, notes) = (self.shared.clone(), self.notes.clone());
+        let ears = (!self.up).then(|| {
+            self.heard.send_replace(Heard::default());
+            self.heard.subscribe()
+        });
+        self.tasks.spawn(async move {
+            sleep(delay).await;
+            let result = async {
+                if let Some(ears) = ears {
+                    look::try_ears(&shared, ears).await?;
+                }
+                look::around(&shared, &ami).await
+            };
+            let _ = notes.send(Note::Looked(number, result.await));
+        });
+    }
+
+    fn looked(&mut self, number: u64, result: Result<Snapshot, Blind>) {
+        let Some(looking) = self.looking.take_if(|looking| looking.number == number) else {
+            return;
+        };
+        let delay = match result {
+            Ok(snapshot) => return self.rebuild(looking, &snapshot),
+            Err(Blind::Failed(why)) => {
+                tracing::warn!(why, "Asterisk could not be looked at; trying again");
+                AGAIN
+            }
+            Err(Blind::Fault(fault)) => {
+                self.fault(Link::Ami, fault);
+                AGAIN_AFTER_FAULT
+            }
+        };
+        self.answer_waiting(&Err(DriverError::Unknown));
+        if !self.up && self.ami && self.ari {
+            self.look(delay);
+            if let Some(next) = &mut self.looking {
+                next.hook = looking.hook;
+            }
+        }
+    }
+
+    /// The PBX as it told itself, then what was heard meanwhile; then everybody is told.
+    fn rebuild(&mut self, looking: Looking, snapshot: &Snapshot) {
+        let now = self.now();
+        self.topology.rebuild(&snapshot.rows, &snapshot.bridges);
+        for (id, name) in &looking.fresh {
+            self.topology.follow(id, name);
+        }
+        let at = looking
+            .since
+            .last()
+            .map_or(snapshot.floor, |(at, _)| snapshot.floor.max(*at));
+        let since = looking.since.iter().filter(|(at, _)| *at >= snapshot.floor);
+        // The parties are restated below; what else was said in the meantime was told already if we were valid.
+        let said: Vec<PbxEvent> = since
+            .flat_map(|(at, sign)| self.topology.apply(now, *at, sign))
+            .collect();
+        let ended = |event: &PbxEvent| matches!(event, PbxEvent::Call(_, CallEvent::Ended { .. }));
+        let parties = |event: &PbxEvent| matches!(event, PbxEvent::Call(_, CallEvent::Parties { .. }));
+        let valid = std::mem::replace(&mut self.valid, true);
+        self.emit(
+            said.into_iter()
+                .filter(|event| ended(event) || !(valid || parties(event))),
+        );
+        let was_up = std::mem::replace(&mut self.up, true);
+        if !was_up {
+            self.emit([PbxEvent::LinkUp]);
+            if let Some(first) = self.first.take() {
+                let _ = first.tell.send(Ok(()));
+            }
+        }
+        let missing = self.topology.forget_missing();
+        self.emit(
+            missing
+                .into_iter()
+                .map(|call| PbxEvent::Call(call, CallEvent::Ended { at })),
+        );
+        let events = self.topology.restate_all(now, at);
+        self.emit(events);
+        for (at, sign) in looking.hook {
+            self.hook_sign(at, sign);
+        }
+        let live = self.live(snapshot);
+        self.answer_waiting(&Ok(live));
+    }
+
+    /// The customers' legs that have passed our hook or are in it.
+    fn live(&self, snapshot: &Snapshot) -> Vec<LiveCall> {
+        let ours = snapshot.rows.iter().filter(|row| {
+            let id = &row.channel.id;
+            let in_hook = snapshot.in_hook.contains(id) && !id.starts_with(TRIAL);
+            self.topology.knows(id) && (row.passed || in_hook || self.topology.follows(id))
+        });
+        ours.map(|row| LiveCall {
+            call: CallId(row.channel.id.clone()),
+            leg: LegId(row.channel.id.clone()),
+            parties: self.topology.parties(&row.channel.id, self.now()),
+            keys: row.keys.clone(),
+            in_hook: snapshot.in_hook.contains(&row.channel.id),
+        })
+        .collect()
+    }
+
+    fn calls(&mut self, tell: oneshot::Sender<Live>) {
+        if !(self.ami && self.ari) {
+            let _ = tell.send(Err(DriverError::Unsent));
+            return;
+        }
+        self.waiting.push(tell);
+        self.look(Duration::ZERO);
+    }
+
+    fn answer_waiting(&mut self, live: &Live) {
+        for tell in self.waiting.drain(..) {
+            let _ = tell.send(live.clone());
+        }
+    }
+
+    fn follow_now(&mut self, id: &str, name: &str) {
+        self.topology.follow(id, name);
+        if let Some(looking) = &mut self.looking {
+            looking.fresh.push((id.into(), name.into()));
+        }
+    }
+
+    /// From now on the call's parties, recorder and end are told; the parties at once.
+    fn follow(&mut self, call: &CallId) {
+        if self.topology.is_gone(&call.0) {
+            return self.emit([PbxEvent::Call(
+                call.clone(),
+                CallEvent::Ended { at: Timestamp::now() },
+            )]);
+        }
+        self.follow_now(&call.0, "");
+        if self.valid {
+            let event = self.topology.restate(&call.0, self.now(), Timestamp::now());
+            self.emit(event);
+        }
+    }
+}
+
+fn direction(word: Option<&str>) -> Direction {
+    match word {
+        Some("outbound") => Direction::Outbound,
+        Some("internal") => Direction::Internal,
+        _ => Direction::Inbound,
+    }
+}

@@ -1,0 +1,119 @@
+//! AMI events to signs.
+
+use super::{Bridge, By, Channel, Code, Sign};
+use crate::ami::frame::{Message, timestamp};
+
+/// The variable that names an agent on his channel.
+pub const AGENT: &str = "TEMOIN_AGENT";
+
+/// The event's sign; `None` for what we do not need or cannot use.
+pub fn read(message: &Message) -> Option<Sign> {
+    let channel = || channel(message, "");
+    let sign = match message.first("Event")? {
+        "BridgeEnter" => {
+            let swap = message
+                .first("SwapUniqueid")
+                .filter(|id| !id.is_empty())
+                .map(Into::into);
+            Sign::Entered {
+                channel: channel()?,
+                bridge: bridge(message)?,
+                swap,
+            }
+        }
+        "BridgeLeave" => Sign::Left {
+            channel: channel()?,
+            bridge: bridge(message)?,
+        },
+        "BridgeMerge" => Sign::Merged {
+            to: message.first("ToBridgeUniqueid")?.into(),
+            from: message.first("FromBridgeUniqueid")?.into(),
+        },
+        "Hold" => Sign::Hold(channel()?),
+        "Unhold" => Sign::Unhold(channel()?),
+        "BlindTransfer" => transfer(message, &["Transferer"])?,
+        // In a three-way one the transferer stays.
+        "AttendedTransfer" if message.first("DestType") == Some("Threeway") => return None,
+        "AttendedTransfer" => transfer(message, &["OrigTransferer", "SecondTransferer"])?,
+        "LocalOptimizationBegin" => Sign::OptimizationBegan {
+            halves: halves(message)?,
+        },
+        "LocalOptimizationEnd" => Sign::OptimizationEnded {
+            halves: halves(message)?,
+        },
+        "ChanSpyStart" => Sign::SpyBegan {
+            spyer: self::channel(message, "Spyer")?,
+            spyee: self::channel(message, "Spyee")?,
+        },
+        "ChanSpyStop" => Sign::SpyEnded {
+            spyer: self::channel(message, "Spyer")?,
+        },
+        "MixMonitorStart" => Sign::RecorderStarted(channel()?),
+        "MixMonitorStop" => Sign::RecorderStopped(channel()?),
+        "Hangup" => Sign::HungUp(channel()?),
+        "Rename" => Sign::Seen(Channel {
+            id: message.first("Uniqueid")?.into(),
+            name: message.first("Newname")?.into(),
+            agent: None,
+        }),
+        "Newchannel" => Sign::Seen(channel()?),
+        "UserEvent" if message.first("UserEvent") == Some("TemoinCode") => Sign::Code(code(message)?),
+        _ => return None,
+    };
+    Some(sign)
+}
+
+/// The channel whose keys begin with `prefix`.
+pub(super) fn channel(message: &Message, prefix: &str) -> Option<Channel> {
+    let id = message
+        .first(&format!("{prefix}Uniqueid"))
+        .filter(|id| !id.is_empty())?;
+    Some(Channel {
+        id: id.into(),
+        name: message.first(&format!("{prefix}Channel"))?.into(),
+        agent: message.variable(prefix, AGENT).map(Into::into),
+    })
+}
+
+fn bridge(message: &Message) -> Option<Bridge> {
+    Some(Bridge {
+        id: message.first("BridgeUniqueid")?.into(),
+        holding: holding(message),
+    })
+}
+
+/// Whether the bridge that the message describes is a holding one.
+pub(super) fn holding(message: &Message) -> bool {
+    message.first("BridgeTechnology") == Some("holding_bridge")
+}
+
+fn transfer(message: &Message, who: &[&str]) -> Option<Sign> {
+    if message.first("Result") != Some("Success") {
+        return None;
+    }
+    let leaving: Vec<Channel> = who.iter().filter_map(|prefix| channel(message, prefix)).collect();
+    (!leaving.is_empty()).then(|| Sign::Transfer {
+        leaving,
+        transferee: channel(message, "Transferee"),
+    })
+}
+
+fn halves(message: &Message) -> Option<[Channel; 2]> {
+    Some([channel(message, "LocalOne")?, channel(message, "LocalTwo")?])
+}
+
+fn code(message: &Message) -> Option<Code> {
+    let text = |key| message.first(key).filter(|text| !text.is_empty());
+    Some(Code {
+        code: text("Code")?.into(),
+        on: channel(message, "")?,
+        presser: text("Chan").map(Into::into),
+        customer: text("Found").map(Into::into),
+        by: match text("By") {
+            Some("agent") => Some(By::Agent),
+            Some("customer") => Some(By::Customer),
+            _ => None,
+        },
+        at: text("At").and_then(timestamp),
+    })
+}
