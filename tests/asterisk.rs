@@ -32,14 +32,8 @@ fn main() -> ExitCode {
         std::env::var_os("TEMOIN_BIN").unwrap_or_else(|| OsString::from(env!("CARGO_BIN_EXE_temoin")));
     let suite = Suite {
         scenarios,
-        site: Site {
-            folder: here.join("site"),
-            prompts: Prompts::Tones,
-        },
-        sidecar: Sidecar {
-            program: program.into(),
-            prefix_args: Vec::new(),
-        },
+        site: Site { folder: here.join("site"), prompts: Prompts::Tones },
+        sidecar: Sidecar { program: program.into(), prefix_args: Vec::new() },
         keep: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("scenarios"),
     };
     let count = suite.scenarios.len();
@@ -53,16 +47,10 @@ fn main() -> ExitCode {
     };
     let begun = std::time::Instant::now();
     let reports = runtime.block_on(suite.run(|report| println!("{report}")));
-    let failed: Vec<&str> = reports
-        .iter()
-        .filter(|report| !report.is_well())
-        .map(|report| report.name.as_str())
-        .collect();
+    let failed: Vec<&str> =
+        reports.iter().filter(|report| !report.is_well()).map(|report| report.name.as_str()).collect();
     // A bench that does not start has scenarios that were not played.
-    let played = reports
-        .iter()
-        .filter(|report| !report.name.starts_with("bench "))
-        .count();
+    let played = reports.iter().filter(|report| !report.name.starts_with("bench ")).count();
     let calls: usize = reports.iter().map(|report: &Report| report.calls.len()).sum();
     let took = begun.elapsed().as_secs_f64();
     if failed.is_empty() && played == count {

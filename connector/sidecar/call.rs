@@ -16,7 +16,7 @@ use temoin_core::ports::{Change, Clock, PbxDriver, Store};
 use temoin_core::session::Session;
 use tokio::sync::mpsc;
 
-use crate::outbox::{Outbox, opening};
+use crate::outbox::Outbox;
 
 /// What every call's task works with.
 #[derive(Clone)]
@@ -104,8 +104,8 @@ fn perform(session: &Session, commands: Vec<Command>, desktop: &Desktop, answers
             }
             Command::Notify(notice) => desktop.alarms.raise(call, &notice),
             Command::Open(segment, entry) => {
-                let (id, open) = opening(*segment, entry);
-                changes.extend(open);
+                let id = segment.id;
+                changes.extend([Change::Journal(entry), Change::Open(*segment)]);
                 let durable = desktop.outbox.commit(std::mem::take(&mut changes));
                 answers.push(
                     durable

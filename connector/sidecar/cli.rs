@@ -7,18 +7,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use jiff::Timestamp;
 use serde_json::json;
 use temoin_core::facts::Facts;
 use temoin_core::id::{CallId, SegmentId};
 use temoin_core::journal::{Entry, What};
 use temoin_core::policy::Policy;
-use temoin_core::ports::{CallQuery, Change, SegmentQuery, Store as _, StoreError, Vault as _, VaultError};
-use temoin_core::{decide, sampling};
+use temoin_core::ports::{
+    CallQuery, Change, Clock as _, SegmentQuery, Store as _, StoreError, Vault as _, VaultError,
+};
+use temoin_core::{audit, decide};
 
+use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat};
 use crate::rules::{self, Fault};
-use crate::{show, verify, wiring};
+use crate::{keep, show, wiring};
 
 /// Lawful call recording beside an existing Asterisk.
 #[derive(Debug, Parser)]
@@ -181,7 +183,7 @@ async fn command(cli: Cli) -> Outcome {
         Command::Decide(args) => decide(args),
         Command::Verify => verify_all(&config, json).await,
         Command::Sampling { command: SamplingCommand::Audit { campaign } } => {
-            audit(&config, json, &campaign).await
+            audit_draws(&config, json, &campaign).await
         }
     }
 }
@@ -213,7 +215,7 @@ fn logs(config: &Config) {
 fn check(file: &Path, json: bool) -> Outcome {
     let (faults, fatal) = match rules::load(file) {
         Ok((rules, _, mut faults)) => {
-            faults.extend(rules.policy.warnings().iter().cloned().map(Fault::Law));
+            faults.extend(rules.policy.left_out().iter().cloned().map(Fault::Law));
             (faults, false)
         }
         Err(faults) => (faults, true),
@@ -308,7 +310,7 @@ async fn play(file: &Path, json: bool, args: PlayArgs) -> Outcome {
     let vault = wiring::vault(&config).await.map_err(|error| Failure::Unavailable(format!("{error:#}")))?;
     // The listening is in the journal before the first byte is out.
     let entry = Entry {
-        at: Timestamp::now(),
+        at: SystemClock.now(),
         call: Some(record.segment.call.clone()),
         segment: Some(id),
         what: What::Listened { who: args.who, reason: args.reason },
@@ -362,23 +364,23 @@ async fn verify_all(file: &Path, json: bool) -> Outcome {
     let store = wiring::index(&config).await.map_err(unavailable)?;
     let vault = wiring::vault(&config).await.map_err(|error| Failure::Unavailable(format!("{error:#}")))?;
     let report =
-        verify::verify(&store, &vault).await.map_err(|error| Failure::Unavailable(error.to_string()))?;
+        keep::verify(&store, &vault).await.map_err(|error| Failure::Unavailable(error.to_string()))?;
     if json {
-        print(&json!(report))?;
+        print(&show::report_json(&report))?;
     } else {
-        say(format_args!("{report}"))?;
+        say(format_args!("{}", show::report(&report)))?;
     }
-    if report.is_clean() { Ok(()) } else { Err(Failure::Found) }
+    if report.is_sound() { Ok(()) } else { Err(Failure::Found) }
 }
 
-async fn audit(file: &Path, json: bool, campaign: &str) -> Outcome {
+async fn audit_draws(file: &Path, json: bool, campaign: &str) -> Outcome {
     let (rules, config, _) = rules::load(file).map_err(unusable)?;
     let store = wiring::index(&config).await.map_err(unavailable)?;
     let draws = store.draws(campaign).await.map_err(unavailable)?;
     if draws.is_empty() {
         return Err(Failure::NotFound(format!("no call was drawn for a campaign `{campaign}`")));
     }
-    let audit = sampling::audit(&rules.key.0, &draws);
+    let audit = audit::audit(&rules.key.0, campaign, &draws);
     if json {
         print(&json!(audit))?;
     } else {

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use temoin_core::command::Command;
 use temoin_core::event::{Arrival, CallEvent, Direction, PbxEvent};
 use temoin_core::id::CallId;
-use temoin_core::journal::{Entry, What};
+use temoin_core::journal::{Entry, Link, What};
 use temoin_core::ports::{CallRecord, Change, LiveCall, SegmentQuery, StoreError};
 use temoin_core::reconcile;
 use temoin_core::segment::State;
@@ -212,7 +212,14 @@ impl Engine {
         });
         self.desktop.driver.follow(&live.call, &live.leg);
         let leg = live.leg.clone();
-        self.spawn(live.call.clone(), |now, rules, seed| Session::adopt(now, record, leg, rules, seed));
+        let segments = self.desktop.store.segments(SegmentQuery::Call(live.call.clone())).await;
+        let segments = segments.unwrap_or_else(|error| {
+            tracing::warn!(%error, call = %live.call, "the segments of a running call cannot be read");
+            Vec::new()
+        });
+        self.spawn(live.call.clone(), |now, rules, seed| {
+            Session::adopt(now, record, leg, &segments, rules, seed)
+        });
     }
 
     async fn close_orphans(&self, now: Timestamp) -> Result<(), StoreError> {
@@ -220,14 +227,8 @@ impl Engine {
         for record in store.segments(SegmentQuery::In(State::Open, u32::MAX)).await? {
             let segment = &record.segment;
             let story = store.story(&segment.call).await?;
-            let entries = story
-                .iter()
-                .filter_map(|link| serde_json::from_slice::<Entry>(&link.content.as_ref()?.payload).ok());
-            let recording = entries
-                .filter(|entry| entry.segment == Some(segment.id) && entry.what == What::Recording)
-                .map(|entry| entry.at)
-                .next();
-            let closing = reconcile::close(&record, recording, self.alive_before, now);
+            let story: Vec<Entry> = story.iter().filter_map(Link::entry).collect();
+            let closing = reconcile::close(&record, &story, self.alive_before, now);
             let entry =
                 |what| Entry { at: now, call: Some(segment.call.clone()), segment: Some(segment.id), what };
             let since = self.alive_before.unwrap_or(segment.opened);
@@ -241,7 +242,9 @@ impl Engine {
     }
 
     fn beat(&self) {
-        if let Err(error) = std::fs::write(&self.alive, self.desktop.clock.now().to_string()) {
+        if let Err(error) =
+            std::fs::write(&self.alive, self.desktop.outbox.settled(self.desktop.clock.now()).to_string())
+        {
             tracing::warn!(%error, "the time of the last watch cannot be noted");
         }
     }

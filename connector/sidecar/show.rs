@@ -8,7 +8,8 @@ use temoin_core::journal::{Entry, Link, What};
 use temoin_core::ports::{CallRecord, SegmentRecord};
 use temoin_core::segment::State;
 
-use crate::config::Config;
+use crate::config::{Config, hex};
+use crate::keep::Report;
 
 /// The site's zone, for people; UTC where the policy cannot be read.
 pub fn zone(config: &Config) -> TimeZone {
@@ -60,7 +61,7 @@ pub fn story_json(call: &CallRecord, segments: &[SegmentRecord], story: &[Link])
         .collect();
     let story: Vec<Value> = story
         .iter()
-        .map(|link| match entry(link) {
+        .map(|link| match link.entry() {
             Some(entry) => json!({ "seq": link.seq, "entry": entry }),
             None => json!({ "seq": link.seq, "erased": true }),
         })
@@ -73,7 +74,7 @@ pub fn story(call: &CallRecord, segments: &[SegmentRecord], story: &[Link], zone
     let mut lines =
         vec![format!("call {} on {}, {}: {}", call.id, call.line, time(call.started, zone), call.outcome)];
     for link in story {
-        lines.push(match entry(link) {
+        lines.push(match link.entry() {
             Some(entry) => format!("  {}  {}", clock(entry.at, zone), sentence(&entry)),
             None => "  (erased on its date)".to_owned(),
         });
@@ -96,6 +97,31 @@ pub fn story(call: &CallRecord, segments: &[SegmentRecord], story: &[Link], zone
     lines.join("\n")
 }
 
+/// What `verify` found, for machines.
+pub fn report_json(report: &Report) -> Value {
+    json!({
+        "sound": report.is_sound(), "rows": report.rows, "erased": report.erased, "head": hex(&report.head),
+        "broken": report.broken.as_ref().map(ToString::to_string), "kept": report.kept, "objects": report.objects,
+        "faults": report.faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+/// What `verify` found, for people.
+pub fn report(report: &Report) -> String {
+    let mut lines = vec![
+        format!(
+            "journal: {} rows verify, {} of them erased on their date; head {}",
+            report.rows,
+            report.erased,
+            hex(&report.head)
+        ),
+        format!("vault: {} objects for {} recordings", report.objects, report.kept),
+    ];
+    lines.extend(report.broken.iter().map(|broken| format!("BROKEN: {broken}")));
+    lines.extend(report.faults.iter().map(|fault| format!("FAULT: {fault}")));
+    lines.join("\n")
+}
+
 /// One word for a state.
 pub fn state(state: State) -> &'static str {
     match state {
@@ -105,10 +131,6 @@ pub fn state(state: State) -> &'static str {
         State::Doomed => "waiting to be erased",
         State::Disposed => "erased",
     }
-}
-
-fn entry(link: &Link) -> Option<Entry> {
-    serde_json::from_slice(&link.content.as_ref()?.payload).ok()
 }
 
 fn sentence(entry: &Entry) -> String {

@@ -13,7 +13,7 @@ use temoin_core::journal::{Entry, What};
 use temoin_core::ports::{Change, Clock, PbxDriver, Store, StoreError, Vault};
 use temoin_core::session::Rules;
 use temoin_sqlite::{Options, SqliteStore};
-use temoin_vault::LocalVault;
+use temoin_vault::ObjectVault;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ use crate::call::{Alarms, Desktop};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::keep::Keeper;
+use crate::keep::{Keeper, Settings};
 use crate::outbox::Outbox;
 use crate::rules;
 
@@ -38,8 +38,8 @@ pub async fn index(config: &Config) -> Result<SqliteStore, StoreError> {
 }
 
 /// The vault.
-pub async fn vault(config: &Config) -> anyhow::Result<LocalVault> {
-    LocalVault::open(&config.vault.path, &config.vault.key).await.context("the vault cannot be opened")
+pub async fn vault(config: &Config) -> anyhow::Result<ObjectVault> {
+    ObjectVault::local(&config.vault.path, &config.vault.key).await.context("the vault cannot be opened")
 }
 
 /// Runs until SIGTERM or SIGINT. SIGHUP reads policy and configuration anew.
@@ -51,14 +51,16 @@ pub async fn serve(file: PathBuf, rules: Rules, config: Config) -> anyhow::Resul
     let driver = Asterisk::connect(config.asterisk.clone()).await?;
     let driver: Arc<dyn PbxDriver> = Arc::new(driver);
 
-    let keeper = Arc::new(Keeper::new(
-        config.asterisk.spool.clone(),
+    let keeper = Keeper::new(
         Arc::clone(&store),
         Arc::clone(&vault),
         Arc::clone(&clock),
-    ));
+        Settings::new(&config.asterisk.spool),
+    )
+    .context("the spool cannot be used")?;
+    let keeper = Arc::new(keeper);
     let waker = Arc::clone(&keeper);
-    let (outbox, writer) = Outbox::start(Arc::clone(&store), move || waker.notify());
+    let (outbox, writer) = Outbox::start(Arc::clone(&store), Arc::clone(&clock), move || waker.notify());
     let started = What::Started {
         version: env!("CARGO_PKG_VERSION").into(),
         policy: rules.policy.hash_hex(),
@@ -84,7 +86,7 @@ pub async fn serve(file: PathBuf, rules: Rules, config: Config) -> anyhow::Resul
 
     let keeping = tokio::spawn({
         let stop = stop.clone();
-        async move { keeper.run(stop).await }
+        async move { keeper.run(stop.cancelled()).await }
     });
     let reloading = tokio::spawn(reload(file, swap, outbox.clone(), clock));
     let running = engine.run(stop.clone(), ready, progress);

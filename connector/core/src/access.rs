@@ -80,11 +80,7 @@ pub fn access(recording: &Recording<'_>, history: &History<'_>, request: &Reques
                 Unkeepable::NoBound => Grounds::NoBound,
                 Unkeepable::NoRule => Grounds::NoRule,
             };
-            recording
-                .purposes
-                .iter()
-                .map(|purpose| (purpose.clone(), same))
-                .collect()
+            recording.purposes.iter().map(|purpose| (purpose.clone(), same)).collect()
         }
         Ok(fate) => {
             let in_force =
@@ -95,23 +91,11 @@ pub fn access(recording: &Recording<'_>, history: &History<'_>, request: &Reques
                     in_force.iter().filter_map(|forces| forces.get(purpose)).collect();
                 grounds(recording.policy, purpose, &rules, &fate, request)
             };
-            recording
-                .purposes
-                .iter()
-                .map(|purpose| (purpose.clone(), of(purpose)))
-                .collect()
+            recording.purposes.iter().map(|purpose| (purpose.clone(), of(purpose))).collect()
         }
     };
-    let purposes: BTreeSet<_> = grounds
-        .iter()
-        .filter(|(_, g)| g.allow())
-        .map(|(p, _)| p.clone())
-        .collect();
-    Answer {
-        allowed: !purposes.is_empty(),
-        purposes,
-        reasons: grounds,
-    }
+    let purposes: BTreeSet<_> = grounds.iter().filter(|(_, g)| g.allow()).map(|(p, _)| p.clone()).collect();
+    Answer { allowed: !purposes.is_empty(), purposes, reasons: grounds }
 }
 
 /// The policies of the recording up to an instant: what any of them asked for still holds.
@@ -120,11 +104,7 @@ fn policies<'a>(
     history: &History<'a>,
     at: Timestamp,
 ) -> impl Iterator<Item = &'a Policy> {
-    let later = history
-        .later
-        .iter()
-        .filter(move |(from, _)| *from <= at)
-        .map(|(_, policy)| *policy);
+    let later = history.later.iter().filter(move |(from, _)| *from <= at).map(|(_, policy)| *policy);
     std::iter::once(recording.policy).chain(later)
 }
 
@@ -147,11 +127,7 @@ fn grounds(
         let held = fate.holds.iter().any(|hold| hold.is_in_force(request.at));
         return if held { Grounds::Ok } else { Grounds::Role };
     }
-    if passed(
-        fate.purposes
-            .get(purpose)
-            .and_then(|purpose| purpose.dates.delete_by),
-    ) {
+    if passed(fate.purposes.get(purpose).and_then(|purpose| purpose.dates.delete_by)) {
         return Grounds::Expired;
     }
     if request.role == "subject" {
@@ -162,30 +138,16 @@ fn grounds(
         };
     }
     if request.role == "regulator" {
-        let is_duty = versions
-            .iter()
-            .any(|force| combine(force).duty == CombinedDuty::Must);
-        return if is_duty || regulator_only {
-            Grounds::Ok
-        } else {
-            Grounds::Role
-        };
+        let is_duty = versions.iter().any(|force| combine(force).duty == CombinedDuty::Must);
+        return if is_duty || regulator_only { Grounds::Ok } else { Grounds::Role };
     }
     if regulator_only {
         return Grounds::RegulatorOnly;
     }
-    if !policy
-        .site()
-        .roles
-        .get(request.role)
-        .is_some_and(|purposes| purposes.contains(purpose))
-    {
+    if !policy.site().roles.get(request.role).is_some_and(|purposes| purposes.contains(purpose)) {
         return Grounds::Role;
     }
-    if rules()
-        .filter_map(|rule| rule.access.approval.as_ref())
-        .any(|who| !request.approvals.contains(who))
-    {
+    if rules().filter_map(|rule| rule.access.approval.as_ref()).any(|who| !request.approvals.contains(who)) {
         return Grounds::ApprovalMissing;
     }
     Grounds::Ok

@@ -67,11 +67,7 @@ pub(crate) fn rate<'p>(
         .map(|(campaign, _)| campaign)
         .max_by(|a, b| a.rate.cmp(&b.rate).then_with(|| b.name.cmp(&a.name)))?;
     let Some(cap) = combined.cap else {
-        return Some(Rate {
-            campaign,
-            value: campaign.rate,
-            from: RateFrom::Campaign,
-        });
+        return Some(Rate { campaign, value: campaign.rate, from: RateFrom::Campaign });
     };
     let in_force = |exception: &&Exception| {
         let (from, until) = (exception.from.start(&line.zone), exception.until.end(&line.zone));
@@ -83,11 +79,7 @@ pub(crate) fn rate<'p>(
         Some(exception) => (raised, RateFrom::Exception(exception)),
         None => (raised, RateFrom::Cap(cap)),
     };
-    Some(Rate {
-        campaign,
-        value,
-        from,
-    })
+    Some(Rate { campaign, value, from })
 }
 
 /// The cap, raised by the exception among those that `applies` chooses which raises it most, and of several the first
@@ -99,32 +91,18 @@ pub(crate) fn raised_cap<'p>(
     cap: u16,
     applies: impl Fn(&&'p Exception) -> bool,
 ) -> (u16, Option<&'p Exception>) {
-    let highest = caps(force)
-        .map(|rate| rate.max.max(rate.exception_max.unwrap_or(0)))
-        .min()
-        .unwrap_or(cap);
-    let counting = policy
-        .site()
-        .exceptions
-        .values()
-        .filter(applies)
-        .filter(|e| exception_counts(e, line, force));
+    let highest = caps(force).map(|rate| rate.max.max(rate.exception_max.unwrap_or(0))).min().unwrap_or(cap);
+    let counting =
+        policy.site().exceptions.values().filter(applies).filter(|e| exception_counts(e, line, force));
     counting.fold((cap, None), |(raised, by), exception| {
         let offered = exception.rate.min(highest);
-        if offered > raised {
-            (offered, Some(exception))
-        } else {
-            (raised, by)
-        }
+        if offered > raised { (offered, Some(exception)) } else { (raised, by) }
     })
 }
 
 /// Who must approve an exception from the rules' caps, and how long it may last at most.
 pub(crate) fn exception_terms(force: &Force<'_>) -> (BTreeSet<Approver>, Option<u16>) {
-    let needs = caps(force)
-        .flat_map(|rate| &rate.exception_needs)
-        .copied()
-        .collect();
+    let needs = caps(force).flat_map(|rate| &rate.exception_needs).copied().collect();
     (needs, caps(force).filter_map(|rate| rate.exception_days).min())
 }
 
@@ -151,9 +129,7 @@ pub(crate) fn first_closing(
     purpose: &Purpose,
     combined: &Combined,
 ) -> Option<Timestamp> {
-    open(policy, line, facts, Unknown::Misses, purpose, combined)
-        .map(|(_, closes)| closes)
-        .min()
+    open(policy, line, facts, Unknown::Misses, purpose, combined).map(|(_, closes)| closes).min()
 }
 
 /// The campaigns for a purpose that are open for a call, each with the instant it closes.
@@ -171,10 +147,7 @@ fn open<'p>(
         .values()
         .filter(move |campaign| campaign.purpose == *purpose && matches(campaign, facts, unknown));
     for_call.filter_map(move |campaign| {
-        Some((
-            campaign,
-            closes(campaign, &line.zone, combined.campaign_max_days, facts)?,
-        ))
+        Some((campaign, closes(campaign, &line.zone, combined.campaign_max_days, facts)?))
     })
 }
 
@@ -218,16 +191,10 @@ fn closes(campaign: &Campaign, zone: &Zone, max_days: Option<u16>, facts: &Facts
     };
     let today = zone.day(at);
     let window = |day: Date| {
-        let last = if daily.until < daily.from {
-            days_after(day, 1)
-        } else {
-            day
-        };
+        let last = if daily.until < daily.from { days_after(day, 1) } else { day };
         let opens = Bound::Moment(day.to_datetime(daily.from)).start(zone);
         let closes = Bound::Moment(last.to_datetime(daily.until)).end(zone);
         both_in(from.max(opens), until.min(closes))
     };
-    [today.yesterday().unwrap_or(today), today]
-        .into_iter()
-        .find_map(window)
+    [today.yesterday().unwrap_or(today), today].into_iter().find_map(window)
 }

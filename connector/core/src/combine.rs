@@ -43,35 +43,16 @@ const PRODUCT_FLOOR_NAME: &str = "product-floor";
 pub(crate) fn combine(force: &Force<'_>) -> Combined {
     let rules = || force.rules.iter().map(|r| r.rule);
     let duty = combined_duty(rules());
-    let gate = force
-        .rules
-        .iter()
-        .map(InForce::gate)
-        .fold(PRODUCT_FLOOR, Gate::max);
+    let gate = force.rules.iter().map(InForce::gate).fold(PRODUCT_FLOOR, Gate::max);
     let withheld = rules().any(|rule| rule.duty == Duty::Must && !rule.objection_offered);
     Combined {
         duty,
         gate,
-        parties: force
-            .rules
-            .iter()
-            .map(InForce::parties)
-            .max()
-            .unwrap_or(Parties::External),
-        refusal: rules()
-            .map(|rule| rule.refusal)
-            .max()
-            .unwrap_or(Refusal::Continue),
+        parties: force.rules.iter().map(InForce::parties).max().unwrap_or(Parties::External),
+        refusal: rules().map(|rule| rule.refusal).max().unwrap_or(Refusal::Continue),
         objection_offered: !(withheld && gate == Gate::Notice),
-        phases: rules()
-            .map(|rule| rule.phase)
-            .filter(|phase| *phase != Phase::WholeCall)
-            .collect(),
-        cap: if duty == CombinedDuty::Must {
-            None
-        } else {
-            caps(force).map(|cap| cap.max).min()
-        },
+        phases: rules().map(|rule| rule.phase).filter(|phase| *phase != Phase::WholeCall).collect(),
+        cap: if duty == CombinedDuty::Must { None } else { caps(force).map(|cap| cap.max).min() },
         campaign_max_days: rules().filter_map(|rule| rule.campaign_max_days).min(),
         announce: force.rules.iter().flat_map(InForce::announces).collect(),
         prerequisites: rules().flat_map(|rule| &rule.prerequisites).copied().collect(),
@@ -94,15 +75,8 @@ fn combined_duty<'p>(rules: impl Iterator<Item = &'p Rule> + Clone) -> CombinedD
 /// The shortest period that must not be exceeded, as a weight; beyond all weights if there is none.
 pub(crate) fn hard_maximum<'p>(rules: impl Iterator<Item = &'p Rule>) -> u32 {
     let hard = |rule: &Rule| {
-        let max = rule
-            .retention
-            .max
-            .filter(|_| rule.retention.hard_max == Some(true));
-        [rule.retention.exact, max]
-            .into_iter()
-            .flatten()
-            .map(|period| period.weight())
-            .min()
+        let max = rule.retention.max.filter(|_| rule.retention.hard_max == Some(true));
+        [rule.retention.exact, max].into_iter().flatten().map(|period| period.weight()).min()
     };
     rules.filter_map(hard).min().unwrap_or(u32::MAX)
 }
@@ -110,11 +84,7 @@ pub(crate) fn hard_maximum<'p>(rules: impl Iterator<Item = &'p Rule>) -> u32 {
 /// The longest period that must be kept, as a weight; 0 if there is none.
 pub(crate) fn longest_minimum<'p>(rules: impl Iterator<Item = &'p Rule>) -> u32 {
     let minimum = |rule: &Rule| {
-        [rule.retention.exact, rule.retention.min]
-            .into_iter()
-            .flatten()
-            .map(|period| period.weight())
-            .max()
+        [rule.retention.exact, rule.retention.min].into_iter().flatten().map(|period| period.weight()).max()
     };
     rules.filter_map(minimum).max().unwrap_or(0)
 }
@@ -126,26 +96,13 @@ pub(crate) fn caps<'f>(force: &'f Force<'_>) -> impl Iterator<Item = &'f RateCap
 
 /// The rules that ask for the gate that counts.
 pub(crate) fn because_of_gate(force: &Force<'_>, combined: &Combined) -> BTreeSet<Arc<str>> {
-    let reached: BTreeSet<_> = force
-        .rules
-        .iter()
-        .filter(|r| r.gate() == combined.gate)
-        .map(|r| r.rule.reference.clone())
-        .collect();
-    if reached.is_empty() {
-        BTreeSet::from([PRODUCT_FLOOR_NAME.into()])
-    } else {
-        reached
-    }
+    let reached: BTreeSet<_> =
+        force.rules.iter().filter(|r| r.gate() == combined.gate).map(|r| r.rule.reference.clone()).collect();
+    if reached.is_empty() { BTreeSet::from([PRODUCT_FLOOR_NAME.into()]) } else { reached }
 }
 
 /// The rules that set the cap.
 pub(crate) fn because_of_cap(force: &Force<'_>, cap: u16) -> BTreeSet<Arc<str>> {
     let sets = |rule: &Rule| rule.rate.as_ref().is_some_and(|rate| rate.max == cap);
-    force
-        .rules
-        .iter()
-        .filter(|r| sets(r.rule))
-        .map(|r| r.rule.reference.clone())
-        .collect()
+    force.rules.iter().filter(|r| sets(r.rule)).map(|r| r.rule.reference.clone()).collect()
 }

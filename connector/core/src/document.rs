@@ -32,30 +32,16 @@ impl<'a> Document<'a> {
     pub(crate) fn parse(file: &'a str, text: &'a str) -> Result<Self, Finding> {
         let unreadable = |at: Option<usize>, hint: String| {
             let (line, column) = at.map(|offset| place(text, offset)).unzip();
-            Finding {
-                file: file.to_owned(),
-                path: String::new(),
-                code: Code::Parse,
-                line,
-                column,
-                hint,
-            }
+            Finding { file: file.to_owned(), path: String::new(), code: Code::Parse, line, column, hint }
         };
         if text.len() > LARGEST {
-            return Err(unreadable(
-                None,
-                format!("the file is larger than {} MiB", LARGEST >> 20),
-            ));
+            return Err(unreadable(None, format!("the file is larger than {} MiB", LARGEST >> 20)));
         }
         let table = DeTable::parse(text).map_err(|error| {
             let hint = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
             unreadable(error.span().map(|span| span.start), format!("not TOML: {hint}"))
         })?;
-        Ok(Self {
-            file,
-            text,
-            root: table.into_inner(),
-        })
+        Ok(Self { file, text, root: table.into_inner() })
     }
 
     /// The whole file, to be read.
@@ -129,10 +115,7 @@ fn place(text: &str, offset: usize) -> (u32, u32) {
     let before = &text[..end];
     let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    (
-        u32::try_from(line).unwrap_or(u32::MAX),
-        u32::try_from(column).unwrap_or(u32::MAX),
-    )
+    (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
 }
 
 /// Where a value stands: `lines.sales.markets[0]`. Built with `/`: `path / "markets" / 0`.
@@ -192,14 +175,8 @@ impl fmt::Display for Path {
                         f.write_str(".")?;
                     }
                     let quoted = key.is_empty()
-                        || key
-                            .chars()
-                            .any(|c| c.is_whitespace() || c.is_control() || ".[]\"'=#".contains(c));
-                    if quoted {
-                        write!(f, "{key:?}")?
-                    } else {
-                        f.write_str(key)?
-                    }
+                        || key.chars().any(|c| c.is_whitespace() || c.is_control() || ".[]\"'=#".contains(c));
+                    if quoted { write!(f, "{key:?}")? } else { f.write_str(key)? }
                 }
             }
         }
@@ -227,11 +204,7 @@ impl<'d> Table<'d> {
     pub(crate) fn required(&self, key: &'static str) -> Option<Node<'d>> {
         let node = self.optional(key);
         if node.is_none() {
-            self.fault(
-                Code::MissingKey,
-                &(&self.path / key),
-                format!("add the key `{key}`"),
-            );
+            self.fault(Code::MissingKey, &(&self.path / key), format!("add the key `{key}`"));
         }
         node
     }
@@ -240,9 +213,8 @@ impl<'d> Table<'d> {
     pub(crate) fn entries(&self) -> Vec<(&'d str, Node<'d>)> {
         let mut entries: Vec<(&Spanned<DeString<'_>>, _)> = self.table.iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
-        let named = entries
-            .into_iter()
-            .map(|(key, value)| (&**key.get_ref(), self.node(key.get_ref(), value)));
+        let named =
+            entries.into_iter().map(|(key, value)| (&**key.get_ref(), self.node(key.get_ref(), value)));
         named
             .filter(|(name, node)| {
                 if name.is_empty() {
@@ -255,27 +227,13 @@ impl<'d> Table<'d> {
 
     /// Every key that nobody asked for is a fault.
     pub(crate) fn finish(self) {
-        const SCREEN: [&str; 5] = [
-            "screen_capture",
-            "screenshot",
-            "screenshots",
-            "screen_recording",
-            "screen_video",
-        ];
+        const SCREEN: [&str; 5] =
+            ["screen_capture", "screenshot", "screenshots", "screen_recording", "screen_video"];
         let asked = self.asked.borrow();
-        for key in self
-            .table
-            .keys()
-            .map(|key| &**key.get_ref())
-            .filter(|key| !asked.contains(key))
-        {
+        for key in self.table.keys().map(|key| &**key.get_ref()).filter(|key| !asked.contains(key)) {
             let path = &self.path / key;
             if SCREEN.contains(&key) {
-                self.fault(
-                    Code::ScreenCapture,
-                    &path,
-                    "screens are never recorded: remove the key",
-                );
+                self.fault(Code::ScreenCapture, &path, "screens are never recorded: remove the key");
             } else {
                 self.fault(Code::UnknownKey, &path, unknown_key_hint(key, &asked));
             }
@@ -299,19 +257,12 @@ impl<'d> Table<'d> {
 /// Names the key that was probably meant, or all that can stand there.
 fn unknown_key_hint(key: &str, known: &BTreeSet<&'static str>) -> String {
     let meant = known.iter().find(|k| {
-        let (short, long) = if k.len() < key.len() {
-            (**k, key)
-        } else {
-            (key, **k)
-        };
+        let (short, long) = if k.len() < key.len() { (**k, key) } else { (key, **k) };
         long.starts_with(short) && long.len() - short.len() <= 2 && short.len() >= 3
     });
     match meant {
         Some(meant) => format!("no such key; did you mean `{meant}`?"),
-        None => format!(
-            "no such key here; known are: {}",
-            Vec::from_iter(known.iter().copied()).join(", ")
-        ),
+        None => format!("no such key here; known are: {}", Vec::from_iter(known.iter().copied()).join(", ")),
     }
 }
 
@@ -326,8 +277,7 @@ pub(crate) struct Node<'d> {
 impl<'d> Node<'d> {
     /// Reports the value as bad, and is `None`.
     pub(crate) fn bad<T>(&self, hint: impl Into<String>) -> Option<T> {
-        self.findings
-            .add(self.document.finding(Code::BadValue, &self.path, hint));
+        self.findings.add(self.document.finding(Code::BadValue, &self.path, hint));
         None
     }
 
@@ -360,10 +310,7 @@ impl<'d> Node<'d> {
     /// The id of a pack.
     pub(crate) fn pack_id(&self) -> Option<Arc<str>> {
         let id = self.text()?;
-        self.or_bad(
-            is_plain_name(id).then(|| id.into()),
-            "ids have lower-case letters, digits and hyphens",
-        )
+        self.or_bad(is_plain_name(id).then(|| id.into()), "ids have lower-case letters, digits and hyphens")
     }
 
     pub(crate) fn flag(&self) -> Option<bool> {
@@ -371,10 +318,8 @@ impl<'d> Node<'d> {
     }
 
     pub(crate) fn whole(&self, range: RangeInclusive<u16>) -> Option<u16> {
-        let value = self
-            .value
-            .as_integer()
-            .and_then(|i| u16::from_str_radix(plain_digits(i)?, i.radix()).ok());
+        let value =
+            self.value.as_integer().and_then(|i| u16::from_str_radix(plain_digits(i)?, i.radix()).ok());
         let hint = || format!("write a whole number from {} to {}", range.start(), range.end());
         value.filter(|v| range.contains(v)).or_else(|| self.bad(hint()))
     }
@@ -401,12 +346,7 @@ impl<'d> Node<'d> {
         }
         let date = value.date?;
         let small = |n: u8| i8::try_from(n).ok();
-        let date = Date::new(
-            i16::try_from(date.year).ok()?,
-            small(date.month)?,
-            small(date.day)?,
-        )
-        .ok()?;
+        let date = Date::new(i16::try_from(date.year).ok()?, small(date.month)?, small(date.day)?).ok()?;
         match value.time {
             None => Some(Bound::Day(date)),
             Some(time) => {
@@ -419,18 +359,12 @@ impl<'d> Node<'d> {
 
     pub(crate) fn period(&self) -> Option<Period> {
         let period = self.any_text()?.parse().ok();
-        self.or_bad(
-            period,
-            "write a whole number and a unit, such as \"6 months\", at most 100 years",
-        )
+        self.or_bad(period, "write a whole number and a unit, such as \"6 months\", at most 100 years")
     }
 
     pub(crate) fn zone(&self) -> Option<crate::time::Zone> {
         let zone = crate::time::Zone::named(self.any_text()?);
-        self.or_bad(
-            zone,
-            "write the IANA name of a time zone, such as \"Europe/Paris\"",
-        )
+        self.or_bad(zone, "write the IANA name of a time zone, such as \"Europe/Paris\"")
     }
 
     pub(crate) fn purpose(&self) -> Option<Purpose> {
@@ -439,10 +373,7 @@ impl<'d> Node<'d> {
 
     pub(crate) fn territory(&self) -> Option<Territory> {
         let territory = Territory::parse(self.any_text()?);
-        self.or_bad(
-            territory,
-            "write a territory as ISO 3166 does, such as \"FR\" or \"US-CA\"",
-        )
+        self.or_bad(territory, "write a territory as ISO 3166 does, such as \"FR\" or \"US-CA\"")
     }
 
     /// A language, with a country or without: `fr`, `fr-BE`.
@@ -457,10 +388,7 @@ impl<'d> Node<'d> {
     /// A telephone number in E.164 form.
     pub(crate) fn number(&self) -> Option<Arc<str>> {
         let number = self.any_text()?;
-        self.or_bad(
-            is_e164(number).then(|| number.into()),
-            "write + and 6 to 15 digits, without spaces",
-        )
+        self.or_bad(is_e164(number).then(|| number.into()), "write + and 6 to 15 digits, without spaces")
     }
 
     /// One word of a closed list.
@@ -530,10 +458,7 @@ mod tests {
     fn paths_are_written_as_keys_are() {
         let path = Path::of("lines") / "sales" / "markets" / 2;
         assert_eq!(path.to_string(), "lines.sales.markets[2]");
-        assert_eq!(
-            (Path::of("agents") / "a.b\n" / "notice").to_string(),
-            "agents.\"a.b\\n\".notice"
-        );
+        assert_eq!((Path::of("agents") / "a.b\n" / "notice").to_string(), "agents.\"a.b\\n\".notice");
     }
 
     #[test]
@@ -558,10 +483,7 @@ mod tests {
         table.optional("gate");
         table.finish();
         let found = findings.sorted();
-        assert_eq!(
-            found.iter().map(|f| f.code).collect::<Vec<_>>(),
-            [Code::UnknownKey, Code::ScreenCapture]
-        );
+        assert_eq!(found.iter().map(|f| f.code).collect::<Vec<_>>(), [Code::UnknownKey, Code::ScreenCapture]);
         assert!(found[0].hint.contains("did you mean `gate`"), "{}", found[0].hint);
     }
 

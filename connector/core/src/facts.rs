@@ -22,11 +22,7 @@ pub struct Facts {
     #[serde(deserialize_with = "time::instant")]
     pub at: Timestamp,
     /// When the call began; the moment itself if absent.
-    #[serde(
-        default,
-        deserialize_with = "time::optional_instant",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "time::optional_instant", skip_serializing_if = "Option::is_none")]
     pub call_start: Option<Timestamp>,
     /// The name of the line in the policy.
     pub line: Arc<str>,
@@ -188,21 +184,10 @@ impl Sampling {
             return *settled;
         }
         let Some(draw) = &self.draw else { return false };
-        match (
-            self.total_calls,
-            self.total_recorded,
-            self.stratum_calls,
-            self.stratum_recorded,
-        ) {
+        match (self.total_calls, self.total_recorded, self.stratum_calls, self.stratum_recorded) {
             (None, None, None, None) => draw.is_below(rate),
             (Some(total_calls), Some(total_recorded), Some(stratum_calls), Some(stratum_recorded)) => {
-                Counters {
-                    total_calls,
-                    total_recorded,
-                    stratum_calls,
-                    stratum_recorded,
-                }
-                .draws(rate, draw)
+                Counters { total_calls, total_recorded, stratum_calls, stratum_recorded }.draws(rate, draw)
             }
             _ => false,
         }
@@ -302,38 +287,22 @@ impl Leg {
     /// Where an agent works: as the leg says, else as the policy says, else nobody knows.
     pub(crate) fn workplace(&self, policy: &Policy) -> Territory {
         let on_file = || Some(policy.agent(self.agent.as_deref()?)?.country.clone());
-        self.country
-            .clone()
-            .or_else(on_file)
-            .unwrap_or_else(Territory::unknown)
+        self.country.clone().or_else(on_file).unwrap_or_else(Territory::unknown)
     }
 
     /// Where an outside person may be (`FORMAT.md`, section 3.2, 1): where strong evidence or the market says, if the
     /// line serves that; else in any market of the line as well.
     pub(crate) fn whereabouts(&self, line: &Line) -> BTreeSet<Territory> {
-        let strong = self
-            .evidence
-            .iter()
-            .filter(|e| e.is_strong())
-            .map(|e| &e.territory);
-        let served = strong
-            .chain(&self.market)
-            .any(|t| codes_covering(&line.markets, t).next().is_some());
-        let mut territories: BTreeSet<Territory> = self
-            .evidence
-            .iter()
-            .map(|e| &e.territory)
-            .chain(&self.market)
-            .cloned()
-            .collect();
+        let strong = self.evidence.iter().filter(|e| e.is_strong()).map(|e| &e.territory);
+        let served = strong.chain(&self.market).any(|t| codes_covering(&line.markets, t).next().is_some());
+        let mut territories: BTreeSet<Territory> =
+            self.evidence.iter().map(|e| &e.territory).chain(&self.market).cloned().collect();
         if !served {
             territories.extend(line.markets.iter().cloned());
         }
         let parts_served = line.markets.iter().filter(|market| !market.is_country());
-        let brought: Vec<_> = parts_served
-            .filter(|part| territories.contains(part.country()))
-            .cloned()
-            .collect();
+        let brought: Vec<_> =
+            parts_served.filter(|part| territories.contains(part.country())).cloned().collect();
         territories.extend(brought);
         territories
     }
@@ -356,9 +325,7 @@ mod tests {
             ("true", r#"["qualité"]"#, "true, false or a list of purposes"),
             ("T08:12:00.9Z", "", "required for parsing a timestamp"),
         ] {
-            let error = Facts::from_json(&good.replacen(part, bad, 1))
-                .unwrap_err()
-                .to_string();
+            let error = Facts::from_json(&good.replacen(part, bad, 1)).unwrap_err().to_string();
             assert!(error.contains(complaint), "{error}");
         }
     }

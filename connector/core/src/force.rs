@@ -70,10 +70,8 @@ pub(crate) struct Force<'p> {
 impl<'p> Reach<'p> {
     /// Whose laws a call is under, from its legs. An agent without an outside person beside stands for one, too.
     pub(crate) fn of_call(policy: &'p Policy, line: &'p Line, facts: &Facts) -> Self {
-        let outer: BTreeSet<Territory> = facts
-            .outer_legs()
-            .flat_map(|leg| territories(leg, policy, line))
-            .collect();
+        let outer: BTreeSet<Territory> =
+            facts.outer_legs().flat_map(|leg| territories(leg, policy, line)).collect();
         let agents = facts.agent_legs().map(|leg| leg.workplace(policy)).collect();
         Self::of_territories(policy, line, outer, agents, true)
     }
@@ -86,42 +84,26 @@ impl<'p> Reach<'p> {
         agents: BTreeSet<Territory>,
         tighten: bool,
     ) -> Self {
-        let employees = agents
-            .iter()
-            .map(|territory| (Facet::Employee, territory.clone()));
+        let employees = agents.iter().map(|territory| (Facet::Employee, territory.clone()));
         let customers = outer.into_iter().map(|territory| (Facet::Customer, territory));
         let selections: Vec<_> = employees
             .chain(customers)
             .map(|(facet, territory)| Selection::of(policy, facet, territory))
             .collect();
         let broken = has_broken_names(policy, line, &selections);
-        Self {
-            policy,
-            line,
-            selections,
-            workplaces: agents,
-            broken,
-            tighten,
-        }
+        Self { policy, line, selections, workplaces: agents, broken, tighten }
     }
 
     /// The sector packs of the line that are loaded.
     fn sectors(&self) -> impl Iterator<Item = &'p Pack> + use<'p> {
         let packs = self.policy.packs();
-        self.line
-            .sectors
-            .iter()
-            .filter_map(|id| packs.of_kind(id, &[PackKind::Sector]))
+        self.line.sectors.iter().filter_map(|id| packs.of_kind(id, &[PackKind::Sector]))
     }
 
     /// The overlays of the site that are loaded.
     pub(crate) fn overlays(&self) -> impl Iterator<Item = &'p Pack> + use<'p> {
         let packs = self.policy.packs();
-        self.policy
-            .site()
-            .overlays
-            .iter()
-            .filter_map(|id| packs.of_kind(id, &[PackKind::Overlay]))
+        self.policy.site().overlays.iter().filter_map(|id| packs.of_kind(id, &[PackKind::Overlay]))
     }
 
     /// The rules in force for a purpose.
@@ -133,9 +115,8 @@ impl<'p> Reach<'p> {
             for selected in &selection.packs {
                 let before = rules.len();
                 self.add_lineage(selected, selection.facet, purpose, &mut rules);
-                let own = rules[before..]
-                    .iter()
-                    .any(|r| r.file.is_some_and(|file| file.id == selected.pack.id));
+                let own =
+                    rules[before..].iter().any(|r| r.file.is_some_and(|file| file.id == selected.pack.id));
                 spoken_for |= own;
             }
             permitted &= spoken_for;
@@ -153,13 +134,7 @@ impl<'p> Reach<'p> {
         permitted &= !rules.is_empty();
         if let Some(rule) = self.policy.site().tighten.get(purpose).filter(|_| self.tighten) {
             let transfers = Transfers::Listed(&[]);
-            rules.push(InForce {
-                rule,
-                file: None,
-                zone: &self.line.zone,
-                yields: false,
-                transfers,
-            });
+            rules.push(InForce { rule, file: None, zone: &self.line.zone, yields: false, transfers });
         }
         Force { rules, permitted }
     }
@@ -175,22 +150,17 @@ impl<'p> Reach<'p> {
         let mut zone = &self.line.zone;
         for file in self.policy.packs().lineage(selected.pack) {
             zone = file.zone.as_ref().unwrap_or(zone);
-            rules.extend(file.rules_for(facet, purpose).map(|rule| {
-                InForce {
-                    rule,
-                    file: Some(file),
-                    zone,
-                    yields: !rule.names(purpose)
-                        && rule.gate > Gate::Notice
-                        && selected
-                            .code
-                            .as_ref()
-                            .is_some_and(|code| self.has_duty_in(code, purpose)),
-                    transfers: match selected.code {
-                        Some(_) => Transfers::Listed(&selected.pack.territory),
-                        None => Transfers::Unlisted,
-                    },
-                }
+            rules.extend(file.rules_for(facet, purpose).map(|rule| InForce {
+                rule,
+                file: Some(file),
+                zone,
+                yields: !rule.names(purpose)
+                    && rule.gate > Gate::Notice
+                    && selected.code.as_ref().is_some_and(|code| self.has_duty_in(code, purpose)),
+                transfers: match selected.code {
+                    Some(_) => Transfers::Listed(&selected.pack.territory),
+                    None => Transfers::Unlisted,
+                },
             }));
         }
     }
@@ -211,23 +181,15 @@ impl<'p> Reach<'p> {
     /// The agents' territories for which a rule in force asks for an instrument of transfer.
     pub(crate) fn transfers_asked<'s>(&'s self, force: &Force<'p>) -> BTreeSet<&'s Territory> {
         let asking = || {
-            force
-                .rules
-                .iter()
-                .filter(|r| r.rule.prerequisites.contains(&Prerequisite::TransferInstrument))
+            force.rules.iter().filter(|r| r.rule.prerequisites.contains(&Prerequisite::TransferInstrument))
         };
-        self.workplaces
-            .iter()
-            .filter(|t| asking().any(|r| self.asks_transfer_for(r, t)))
-            .collect()
+        self.workplaces.iter().filter(|t| asking().any(|r| self.asks_transfer_for(r, t))).collect()
     }
 
     fn asks_transfer_for(&self, rule: &InForce<'p>, workplace: &Territory) -> bool {
         match rule.transfers {
             Transfers::Listed(codes) => codes_covering(codes, workplace).next().is_some(),
-            Transfers::Unlisted => territory_packs(self.policy, Facet::Employee, workplace)
-                .next()
-                .is_none(),
+            Transfers::Unlisted => territory_packs(self.policy, Facet::Employee, workplace).next().is_none(),
             Transfers::Outside(codes) => codes.iter().all(|code| code.country() != workplace.country()),
         }
     }
@@ -235,11 +197,7 @@ impl<'p> Reach<'p> {
 
 /// Where the person on a leg that stands for the outside may be.
 fn territories(leg: &Leg, policy: &Policy, line: &Line) -> BTreeSet<Territory> {
-    if leg.kind.is_external() {
-        leg.whereabouts(line)
-    } else {
-        BTreeSet::from([leg.workplace(policy)])
-    }
+    if leg.kind.is_external() { leg.whereabouts(line) } else { BTreeSet::from([leg.workplace(policy)]) }
 }
 
 /// The packs of a territory that have rules of a facet themselves, each with the code that selects it.
@@ -249,16 +207,11 @@ fn territory_packs<'p>(
     territory: &Territory,
 ) -> impl Iterator<Item = Selected<'p>> + use<'p> {
     let territory = territory.clone();
-    let of_facet = policy
-        .packs()
-        .iter()
-        .filter(move |pack| pack.kind == PackKind::Territory && pack.speaks_of(facet));
+    let of_facet =
+        policy.packs().iter().filter(move |pack| pack.kind == PackKind::Territory && pack.speaks_of(facet));
     of_facet.flat_map(move |pack| {
         let codes: BTreeSet<_> = codes_covering(&pack.territory, &territory).cloned().collect();
-        codes.into_iter().map(move |code| Selected {
-            pack,
-            code: Some(code),
-        })
+        codes.into_iter().map(move |code| Selected { pack, code: Some(code) })
     })
 }
 
@@ -266,38 +219,21 @@ impl<'p> Selection<'p> {
     fn of(policy: &'p Policy, facet: Facet, territory: Territory) -> Self {
         let mut packs: Vec<_> = territory_packs(policy, facet, &territory).collect();
         if packs.is_empty() {
-            let defaults = policy
-                .packs()
-                .iter()
-                .filter(|pack| pack.kind == PackKind::Default);
+            let defaults = policy.packs().iter().filter(|pack| pack.kind == PackKind::Default);
             packs = defaults.map(|pack| Selected { pack, code: None }).collect();
         }
-        Self {
-            facet,
-            territory,
-            packs,
-        }
+        Self { facet, territory, packs }
     }
 }
 
 /// Whether a sector, an overlay, or a parent of a pack that is used is not loaded or is of another kind.
 fn has_broken_names(policy: &Policy, line: &Line, selections: &[Selection<'_>]) -> bool {
     let packs = policy.packs();
-    let lost = |id: &str, kind: PackKind| {
-        packs
-            .of_kind(id, &[kind])
-            .is_none_or(|pack| packs.has_lost_parent(pack))
-    };
+    let lost =
+        |id: &str, kind: PackKind| packs.of_kind(id, &[kind]).is_none_or(|pack| packs.has_lost_parent(pack));
     line.sectors.iter().any(|id| lost(id, PackKind::Sector))
-        || policy
-            .site()
-            .overlays
-            .iter()
-            .any(|id| lost(id, PackKind::Overlay))
-        || selections
-            .iter()
-            .flat_map(|s| &s.packs)
-            .any(|selected| packs.has_lost_parent(selected.pack))
+        || policy.site().overlays.iter().any(|id| lost(id, PackKind::Overlay))
+        || selections.iter().flat_map(|s| &s.packs).any(|selected| packs.has_lost_parent(selected.pack))
 }
 
 impl InForce<'_> {
@@ -308,21 +244,13 @@ impl InForce<'_> {
 
     /// Who must consent, as far as its gate does not yield.
     pub(crate) fn parties(&self) -> Parties {
-        if self.yields {
-            Parties::External
-        } else {
-            self.rule.parties
-        }
+        if self.yields { Parties::External } else { self.rule.parties }
     }
 
     /// What it asks to be said. Where its gate yields, nobody needs to be told how to accept.
     pub(crate) fn announces(&self) -> impl Iterator<Item = Element> {
         let yields = self.yields;
-        self.rule
-            .announce
-            .iter()
-            .copied()
-            .filter(move |element| !(yields && *element == Element::Accept))
+        self.rule.announce.iter().copied().filter(move |element| !(yields && *element == Element::Accept))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::command::{Notice, Release};
 use crate::event::Playback;
 use crate::id::{CallId, SegmentId};
 use crate::ports::Drawn;
-use crate::segment::{Closing, Kept};
+use crate::segment::{Closing, Ending, Kept};
 use crate::words::Direction;
 
 /// 32 bytes of SHA-256.
@@ -121,6 +121,15 @@ pub enum What {
     },
     /// The recorder runs.
     Recording,
+    /// The recorder is being stopped: what comes after `until` is not kept, whatever happens to this program now.
+    Stopping {
+        /// Why.
+        ending: Ending,
+        /// The last instant that may be kept.
+        until: Timestamp,
+        /// Whether 100 ms before it are cut off too.
+        cut_tail: bool,
+    },
     /// A segment was closed.
     Closed(Closing),
     /// Purposes were taken from a closed segment.
@@ -201,6 +210,13 @@ pub struct Link {
     pub hash: Hash,
     /// What happened; `None` once it was erased on its date.
     pub content: Option<Content>,
+}
+
+impl Link {
+    /// What happened; none where it was erased, or written by a newer program.
+    pub fn entry(&self) -> Option<Entry> {
+        serde_json::from_slice(&self.content.as_ref()?.payload).ok()
+    }
 }
 
 /// The part of a row that can be erased.

@@ -3,6 +3,7 @@
 //! come in as arguments.
 
 pub mod access;
+pub mod audit;
 mod campaign;
 mod combine;
 pub mod command;

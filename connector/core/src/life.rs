@@ -31,11 +31,7 @@ impl SegmentRecord {
             return false;
         }
         self.kept_for.retain(|purpose| closing.kept.contains(purpose));
-        self.state = if self.kept_for.is_empty() {
-            State::Doomed
-        } else {
-            State::Closed
-        };
+        self.state = if self.kept_for.is_empty() { State::Doomed } else { State::Closed };
         self.retention = closing.retention;
         self.flags = closing.flags.clone();
         self.closing = Some(closing);

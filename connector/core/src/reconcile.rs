@@ -5,19 +5,22 @@
 
 use jiff::Timestamp;
 
+use crate::journal::{Entry, What};
 use crate::ports::SegmentRecord;
 use crate::segment::{Closing, Ending, Flag};
 
-/// How to close a segment that an earlier run left open. `recording` is when its recorder was confirmed (from the
-/// journal), `alive` the last moment at which the earlier run is known to have watched, `stopped` when every recorder
+/// How to close a segment that an earlier run left open. `story` is the journal of its call, `alive` the last moment at
+/// which the earlier run is known to have watched and to have written down what it saw, `stopped` when every recorder
 /// on the leg was stopped, or its call was found to be over.
 pub fn close(
     record: &SegmentRecord,
-    recording: Option<Timestamp>,
+    story: &[Entry],
     alive: Option<Timestamp>,
     stopped: Timestamp,
 ) -> Closing {
     let segment = &record.segment;
+    let own = || story.iter().filter(|entry| entry.segment == Some(segment.id));
+    let recording = own().find(|entry| entry.what == What::Recording).map(|entry| entry.at);
     let Some(from) = recording else {
         return Closing {
             from: None,
@@ -29,14 +32,22 @@ pub fn close(
             retention: segment.retention,
         };
     };
-    let certain = alive.unwrap_or(from).max(from).min(stopped);
-    Closing {
+    let mut closing = Closing {
         from: Some(from),
-        until: if segment.mandatory { stopped } else { certain },
+        until: if segment.mandatory { stopped } else { alive.unwrap_or(from).max(from).min(stopped) },
         cut_tail: false,
         kept: record.kept_for.clone(),
         ending: Ending::Gap,
         flags: if segment.mandatory { vec![Flag::Unwatched] } else { Vec::new() },
         retention: segment.retention,
+    };
+    // A stop that was wanted holds, whether or not it was confirmed.
+    for entry in own() {
+        if let What::Stopping { ending, until, cut_tail } = entry.what {
+            closing.ending = ending;
+            closing.until = closing.until.min(until);
+            closing.cut_tail |= cut_tail;
+        }
     }
+    closing
 }

@@ -38,10 +38,7 @@ impl Draw {
     /// a fraction of 2^64. The same key draws the same calls again.
     pub fn keyed(key: &[u8], campaign: &str, call: &str) -> Self {
         let mac = hmac_sha256(key, &[campaign.as_bytes(), b"\n", call.as_bytes()]);
-        let first = mac
-            .iter()
-            .take(8)
-            .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        let first = mac.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
         let mut digits = Vec::with_capacity(64);
         let mut rest = u128::from(first);
         while rest != 0 {
@@ -61,10 +58,7 @@ impl Draw {
     ///
     /// A product is below a whole number just when its whole part is, so that comparing this is exact.
     fn times(&self, number: u128) -> u128 {
-        self.0
-            .iter()
-            .rev()
-            .fold(0, |carried, digit| (u128::from(*digit) * number + carried) / 10)
+        self.0.iter().rev().fold(0, |carried, digit| (u128::from(*digit) * number + carried) / 10)
     }
 }
 
@@ -249,10 +243,7 @@ mod tests {
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
         );
         assert_eq!(
-            hex(hmac_sha256(
-                &[0xaa; 131],
-                &[b"Test Using Larger Than Block-Size Key - Hash Key First"]
-            )),
+            hex(hmac_sha256(&[0xaa; 131], &[b"Test Using Larger Than Block-Size Key - Hash Key First"])),
             "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
         );
     }
@@ -269,18 +260,13 @@ mod tests {
         ] {
             assert_eq!(written.parse::<Draw>().unwrap().to_string(), plain);
         }
-        for bad in [
-            "1", "1.0", "-0.1", "10e-1", ".5", "", "e", "0.5e", "\"0.5\"", "1e-2000", "0x1", "null",
-        ] {
+        for bad in ["1", "1.0", "-0.1", "10e-1", ".5", "", "e", "0.5e", "\"0.5\"", "1e-2000", "0x1", "null"] {
             assert_eq!(bad.parse::<Draw>(), Err(NotADraw), "{bad:?}");
         }
         // As a float this would be 0.3.
         let just_below: Draw = serde_json::from_str("0.29999999999999999999").unwrap();
         assert!(just_below.is_below(300));
-        assert_eq!(
-            serde_json::to_string(&just_below).unwrap(),
-            "0.29999999999999999999"
-        );
+        assert_eq!(serde_json::to_string(&just_below).unwrap(), "0.29999999999999999999");
         assert!(!"0.3".parse::<Draw>().unwrap().is_below(300));
     }
 

@@ -59,10 +59,7 @@ impl Zone {
             (AmbiguousOffset::Fold { after, .. }, Twice::Later) => at(after),
             (AmbiguousOffset::Gap { before, after }, _) => {
                 let just_before = at(after);
-                self.0
-                    .following(just_before)
-                    .next()
-                    .map_or(at(before), |change| change.timestamp())
+                self.0.following(just_before).next().map_or(at(before), |change| change.timestamp())
             }
         }
     }
@@ -82,11 +79,7 @@ enum Twice {
 
 /// Years beyond what an instant can hold are the last (or first) instant there is.
 fn nearest_end(local: DateTime) -> Timestamp {
-    if local.year() < 0 {
-        Timestamp::MIN
-    } else {
-        Timestamp::MAX
-    }
+    if local.year() < 0 { Timestamp::MIN } else { Timestamp::MAX }
 }
 
 /// A length of time as laws give it: whole days or whole months, at most a hundred years.
@@ -182,9 +175,7 @@ impl FromStr for Bound {
 
     fn from_str(text: &str) -> Result<Self, NotABound> {
         if text.contains(['T', 't', ' ']) {
-            text.parse()
-                .map(|local| Self::Moment(whole_local(local)))
-                .map_err(|_| NotABound)
+            text.parse().map(|local| Self::Moment(whole_local(local))).map_err(|_| NotABound)
         } else {
             text.parse().map(Self::Day).map_err(|_| NotABound)
         }
@@ -239,14 +230,7 @@ mod tests {
 
     #[test]
     fn only_iana_names_are_zones() {
-        for bad in [
-            "Europe/Pariss",
-            "europe/paris",
-            "",
-            "+01:00",
-            "Etc/Unknown",
-            "../etc/passwd",
-        ] {
+        for bad in ["Europe/Pariss", "europe/paris", "", "+01:00", "Etc/Unknown", "../etc/passwd"] {
             assert!(Zone::named(bad).is_none(), "{bad:?}");
         }
         assert_eq!(zone("Europe/Paris").name(), "Europe/Paris");
@@ -256,17 +240,9 @@ mod tests {
     fn one_spelling_of_periods() {
         assert_eq!("1 year".parse(), Ok(Period::Months(12)));
         assert_eq!("36525 days".parse(), Ok(Period::Days(36_525)));
-        for bad in [
-            "P6M",
-            "0 days",
-            "06 months",
-            "101 years",
-            "1201 months",
-            "6  months",
-            "6 weeks",
-            "-1 day",
-            "",
-        ] {
+        for bad in
+            ["P6M", "0 days", "06 months", "101 years", "1201 months", "6  months", "6 weeks", "-1 day", ""]
+        {
             assert_eq!(bad.parse::<Period>(), Err(NotAPeriod), "{bad:?}");
         }
     }

@@ -298,17 +298,12 @@ pub fn codes_covering<'c>(
     codes: &'c [Territory],
     territory: &'c Territory,
 ) -> impl Iterator<Item = &'c Territory> + use<'c> {
-    codes
-        .iter()
-        .filter(move |code| *code == territory || code.as_str() == territory.country())
+    codes.iter().filter(move |code| *code == territory || code.as_str() == territory.country())
 }
 
 /// Whether a name has only lower-case letters, digits and hyphens, and at least one of them.
 pub(crate) fn is_plain_name(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 /// Whether a telephone number is in E.164 form: `+` and 6 to 15 digits.
@@ -319,14 +314,9 @@ pub(crate) fn is_e164(text: &str) -> bool {
 
 /// A number as dialled or displayed, without the signs people write between digits, a leading `00` read as `+`.
 pub(crate) fn plain_number(number: &str) -> String {
-    let plain: String = number
-        .chars()
-        .filter(|c| !c.is_whitespace() && !matches!(c, '.' | '-' | '(' | ')'))
-        .collect();
-    plain
-        .strip_prefix("00")
-        .map(|rest| format!("+{rest}"))
-        .unwrap_or(plain)
+    let plain: String =
+        number.chars().filter(|c| !c.is_whitespace() && !matches!(c, '.' | '-' | '(' | ')')).collect();
+    plain.strip_prefix("00").map(|rest| format!("+{rest}")).unwrap_or(plain)
 }
 
 #[cfg(test)]
@@ -357,10 +347,7 @@ mod tests {
     #[test]
     fn a_territory_has_a_country() {
         for good in ["FR", "US-CA", "CA-QC", "FR-974", "GB-1"] {
-            assert_eq!(
-                Territory::parse(good).map(|t| t.country().to_owned()).as_deref(),
-                Some(&good[..2])
-            );
+            assert_eq!(Territory::parse(good).map(|t| t.country().to_owned()).as_deref(), Some(&good[..2]));
         }
         for bad in ["", "F", "fr", "FRA", "FR-", "FR-ABCD", "éF", "US-ca"] {
             assert!(Territory::parse(bad).is_none(), "{bad:?}");

@@ -38,12 +38,7 @@ fn every_case_is_answered_as_expected() {
             }
         }
     }
-    assert!(
-        failures.is_empty(),
-        "{} of {ran} cases failed:\n\n{}",
-        failures.len(),
-        failures.join("\n\n")
-    );
+    assert!(failures.is_empty(), "{} of {ran} cases failed:\n\n{}", failures.len(), failures.join("\n\n"));
     assert!(ran >= 358, "only {ran} cases ran");
 }
 
@@ -80,12 +75,7 @@ fn run(file: &Path) -> Result<(), String> {
     if differences.is_empty() {
         Ok(())
     } else {
-        Err(format!(
-            "{}: {}\n  {}",
-            case.id,
-            case.title,
-            differences.join("\n  ")
-        ))
+        Err(format!("{}: {}\n  {}", case.id, case.title, differences.join("\n  ")))
     }
 }
 
@@ -146,11 +136,7 @@ impl Files {
             let name = format!("{pack}.toml");
             let beside = directory().join("packs").join(&name);
             if pack == "std" {
-                files.extend(
-                    shipped()
-                        .iter()
-                        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned())),
-                );
+                files.extend(shipped().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
             } else if beside.exists() {
                 files.insert(name, text(beside)?);
             } else {
@@ -162,34 +148,21 @@ impl Files {
             let name = format!("{site}.toml");
             Ok::<_, String>((name.clone(), text(directory().join("sites").join(&name))?))
         });
-        Ok(Self {
-            packs: files.into_iter().collect(),
-            site: site.transpose()?,
-        })
+        Ok(Self { packs: files.into_iter().collect(), site: site.transpose()? })
     }
 
     fn packs(&self) -> Vec<(&str, &str)> {
-        self.packs
-            .iter()
-            .map(|(name, text)| (name.as_str(), text.as_str()))
-            .collect()
+        self.packs.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect()
     }
 
     fn site(&self) -> Option<(&str, &str)> {
-        self.site
-            .as_ref()
-            .map(|(name, text)| (name.as_str(), text.as_str()))
+        self.site.as_ref().map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
     fn policy(&self) -> Result<Policy, String> {
         let site = self.site().ok_or("no site")?;
-        Policy::load(site, &self.packs()).map_err(|findings| {
-            findings
-                .iter()
-                .map(Finding::to_string)
-                .collect::<Vec<_>>()
-                .join("\n")
-        })
+        Policy::load(site, &self.packs())
+            .map_err(|findings| findings.iter().map(Finding::to_string).collect::<Vec<_>>().join("\n"))
     }
 }
 
@@ -292,11 +265,7 @@ impl RetentionGiven {
             end: self.end.map_or(start, whole),
         };
         let history = History {
-            anchors: self
-                .anchors
-                .iter()
-                .map(|(anchor, at)| (*anchor, whole(*at)))
-                .collect(),
+            anchors: self.anchors.iter().map(|(anchor, at)| (*anchor, whole(*at))).collect(),
             authority: self.authority.clone(),
             later: later_policies.iter().map(|(at, policy)| (*at, policy)).collect(),
             holds: self.holds.clone(),
@@ -327,11 +296,7 @@ fn retention_answer(given: RetentionGiven) -> Result<Value, String> {
 fn access_answer(given: RetentionGiven) -> Result<Value, String> {
     let at = whole(given.at.ok_or("access is asked for at an instant")?);
     let role = given.role.as_deref().ok_or("access is asked for by a role")?;
-    let request = Request {
-        at,
-        role,
-        approvals: &given.approvals,
-    };
+    let request = Request { at, role, approvals: &given.approvals };
     value(given.with(|recording, history| access(recording, history, &request))?)
 }
 
@@ -365,24 +330,14 @@ fn call_answer(given: CallGiven) -> Result<Value, String> {
         flags: given.flags,
         sampling: given.sampling,
     };
-    let events: Vec<(u64, Event)> = given
-        .events
-        .into_iter()
-        .map(timed_event)
-        .collect::<Result<_, _>>()?;
+    let events: Vec<(u64, Event)> = given.events.into_iter().map(timed_event).collect::<Result<_, _>>()?;
     Ok(json!({ "segments": segments(&policy(&given.packs, &given.site)?, facts, &events) }))
 }
 
 fn timed_event(mut event: Value) -> Result<(u64, Event), String> {
-    let t = event
-        .as_object_mut()
-        .and_then(|event| event.remove("t"))
-        .ok_or("an event without a time")?;
+    let t = event.as_object_mut().and_then(|event| event.remove("t")).ok_or("an event without a time")?;
     let t = t.as_u64().ok_or("a time in whole seconds")?;
-    Ok((
-        t,
-        serde_json::from_value(event).map_err(|error| error.to_string())?,
-    ))
+    Ok((t, serde_json::from_value(event).map_err(|error| error.to_string())?))
 }
 
 #[derive(Deserialize)]
@@ -449,17 +404,9 @@ fn sample_answer(given: SampleGiven) -> Result<Value, String> {
     let mut tally = Tally::default();
     let mut selected = Vec::new();
     let (mut prefix_bound, mut stratum_bound) = (true, true);
-    for call in calls
-        .iter()
-        .filter(|call| !(call.private || call.exempt || call.objected))
-    {
-        let keyed = || {
-            Some(Draw::keyed(
-                given.key.as_deref()?.as_bytes(),
-                given.campaign.as_deref()?,
-                &call.id,
-            ))
-        };
+    for call in calls.iter().filter(|call| !(call.private || call.exempt || call.objected)) {
+        let keyed =
+            || Some(Draw::keyed(given.key.as_deref()?.as_bytes(), given.campaign.as_deref()?, &call.id));
         let draw = call.draw.clone().or_else(keyed);
         let stratum = stratum(given.stratify, call.agent.as_deref(), call.queue.as_deref());
         if tally.count(given.rate, stratum, draw.as_ref()) {
@@ -518,14 +465,8 @@ fn comparing_finds_differences() {
     assert!(differs(json!({"a": 1}), json!({})));
     assert!(differs(json!([1, 2]), json!([1])));
     assert!(differs(json!({"a": null}), json!({"a": false})));
-    assert!(differs(
-        json!({"a": [{"b": 1}]}),
-        json!({"a": [{"b": 2, "c": 3}]})
-    ));
-    assert!(!differs(
-        json!({"a": [{"b": 1}]}),
-        json!({"a": [{"b": 1, "c": 3}], "d": 4})
-    ));
+    assert!(differs(json!({"a": [{"b": 1}]}), json!({"a": [{"b": 2, "c": 3}]})));
+    assert!(!differs(json!({"a": [{"b": 1}]}), json!({"a": [{"b": 1, "c": 3}], "d": 4})));
     assert!(Stratify::parse("agent").is_some());
 }
 

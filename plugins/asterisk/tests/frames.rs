@@ -48,7 +48,8 @@ fn split_at_every_byte() {
 
 #[test]
 fn banner_empty_packets_and_repeated_keys() {
-    let bytes = b"Asterisk Call Manager/11.0.0\r\n\r\n\r\nEvent: A\r\nChanVariable: X=1\r\nChanVariable: Y=a: b\r\n\
+    let bytes =
+        b"Asterisk Call Manager/11.0.0\r\n\r\n\r\nEvent: A\r\nChanVariable: X=1\r\nChanVariable: Y=a: b\r\n\
         no colon\r\nEmpty: \r\nTight:1\r\n\r\n\r\n\nEvent: B\n\nEvent: cut";
     let (frames, error) = decode_all(bytes, usize::MAX);
     assert!(error.is_none());

@@ -13,11 +13,8 @@ fn stories_are_told_as_expected() {
     for (name, text) in files("stories", "txt") {
         let text = String::from_utf8(text).unwrap();
         let told = tell(&text);
-        let expected: String = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("-> "))
-            .flat_map(|line| [line, "\n"])
-            .collect();
+        let expected: String =
+            text.lines().filter_map(|line| line.strip_prefix("-> ")).flat_map(|line| [line, "\n"]).collect();
         assert_eq!(told, expected, "{name}");
     }
 }
@@ -80,7 +77,10 @@ fn wire(action: &str) -> String {
         "recorder-start" => one("MixMonitorStart"),
         "recorder-stop" => one("MixMonitorStop"),
         "merge" => {
-            format!("Event: BridgeMerge\r\nToBridgeUniqueid: {}\r\nFromBridgeUniqueid: {}", words[1], words[2])
+            format!(
+                "Event: BridgeMerge\r\nToBridgeUniqueid: {}\r\nFromBridgeUniqueid: {}",
+                words[1], words[2]
+            )
         }
         "blind" => {
             let (transferer, transferee) = (who("Transferer", words[1]), who("Transferee", words[2]));
@@ -101,7 +101,8 @@ fn wire(action: &str) -> String {
         "spy" => format!("Event: ChanSpyStart\r\n{}\r\n{}", who("Spyer", words[1]), who("Spyee", words[2])),
         "unspy" => format!("Event: ChanSpyStop\r\n{}", who("Spyer", words[1])),
         "code" => {
-            let mut wire = format!("Event: UserEvent\r\n{}\r\nUserEvent: TemoinCode", who("", part("on").unwrap()));
+            let mut wire =
+                format!("Event: UserEvent\r\n{}\r\nUserEvent: TemoinCode", who("", part("on").unwrap()));
             wire += &format!("\r\nCode: {}", words[1]);
             for (key, name) in [("chan", "Chan"), ("found", "Found")] {
                 let value = part(key).map(|short| channel(short).1).unwrap_or_default();

@@ -65,12 +65,7 @@ impl FaultProxy {
         let (faults, seen) = watch::channel(Faults::default());
         let live = Arc::new(AtomicUsize::new(0));
         let accepting = tokio::spawn(accept(listener, addr, target, seen, Arc::clone(&live)));
-        Ok(Self {
-            addr,
-            faults,
-            live,
-            accepting,
-        })
+        Ok(Self { addr, faults, live, accepting })
     }
 
     /// Where clients connect.
@@ -87,14 +82,12 @@ impl FaultProxy {
 
     /// Delays what is read from now on; zero ends it.
     pub fn delay(&self, direction: Direction, by: Duration) {
-        self.faults
-            .send_modify(|faults| faults.delay[direction as usize] = by);
+        self.faults.send_modify(|faults| faults.delay[direction as usize] = by);
     }
 
     /// Throws away what is read from now on, the connection staying up; `false` lets later bytes through again.
     pub fn swallow(&self, direction: Direction, swallow: bool) {
-        self.faults
-            .send_modify(|faults| faults.swallow[direction as usize] = swallow);
+        self.faults.send_modify(|faults| faults.swallow[direction as usize] = swallow);
     }
 
     /// Hands everything on in pieces of at most that many bytes; `None` ends it.
@@ -114,12 +107,7 @@ impl FaultProxy {
 
     /// Ends delays, swallowing, splitting and refusing.
     pub fn heal(&self) {
-        self.faults.send_modify(|faults| {
-            *faults = Faults {
-                era: faults.era,
-                ..Faults::default()
-            }
-        });
+        self.faults.send_modify(|faults| *faults = Faults { era: faults.era, ..Faults::default() });
     }
 }
 
@@ -153,12 +141,7 @@ async fn accept(
         };
         match accepted {
             Some(Ok((client, _))) => {
-                tokio::spawn(connection(
-                    client,
-                    target,
-                    of_connections.clone(),
-                    Alive::one_more(&live),
-                ));
+                tokio::spawn(connection(client, target, of_connections.clone(), Alive::one_more(&live)));
             }
             // One that was gone again before it was taken.
             Some(Err(_)) => {}
@@ -240,18 +223,12 @@ async fn one_way(
                 let now = faults.borrow();
                 (now.delay[direction as usize], now.swallow[direction as usize])
             };
-            if !swallow
-                && queue
-                    .send((Instant::now() + delay, buffer[..length].to_vec()))
-                    .is_err()
-            {
+            if !swallow && queue.send((Instant::now() + delay, buffer[..length].to_vec())).is_err() {
                 break;
             }
         }
         // A pulled cable does not tell of the end either.
-        let _ = faults
-            .wait_for(|faults| !faults.swallow[direction as usize])
-            .await;
+        let _ = faults.wait_for(|faults| !faults.swallow[direction as usize]).await;
     };
     let write = async move {
         while let Some((when, bytes)) = due.recv().await {

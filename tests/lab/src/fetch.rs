@@ -43,8 +43,7 @@ pub(crate) fn cached_or_fetched() -> Result<PathBuf, LabError> {
     fs::create_dir_all(&cache).doing(|| format!("creating {}", cache.display()))?;
     let lock = cache.join("lock");
     let lock = File::create(&lock).doing(|| format!("creating {}", lock.display()))?;
-    lock.lock()
-        .doing(|| "waiting for another process that fetches Asterisk".to_owned())?;
+    lock.lock().doing(|| "waiting for another process that fetches Asterisk".to_owned())?;
     if !program.exists() {
         eprintln!(
             "temoin-lab: no asterisk here; fetching one into {} (once, about a minute)",
@@ -62,11 +61,7 @@ pub(crate) fn cached_or_fetched() -> Result<PathBuf, LabError> {
 }
 
 fn cache_folder() -> Result<PathBuf, LabError> {
-    let absolute = |name| {
-        env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
+    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_CACHE_HOME")
         .or_else(|| Some(absolute("HOME")?.join(".cache")))
         .map(|cache| cache.join("temoin/asterisk"))
@@ -77,23 +72,18 @@ fn cache_folder() -> Result<PathBuf, LabError> {
 
 /// Downloads into `work` and unpacks into `prefix`.
 fn fetch_into(prefix: &Path, work: &Path) -> Result<(), LabError> {
-    let arch = run(
-        Command::new("dpkg").arg("--print-architecture"),
-        "asking dpkg for the architecture",
-    )
-    .map_err(|error| match error {
-        LabError::Io { .. } => LabError::NoneToFetch {
-            why: "no asterisk, and no dpkg and apt to fetch one".to_owned(),
-        },
-        other => other,
-    })?;
+    let arch = run(Command::new("dpkg").arg("--print-architecture"), "asking dpkg for the architecture")
+        .map_err(|error| match error {
+            LabError::Io { .. } => {
+                LabError::NoneToFetch { why: "no asterisk, and no dpkg and apt to fetch one".to_owned() }
+            }
+            other => other,
+        })?;
     let mirror = mirror().ok_or_else(|| LabError::NoneToFetch {
         why: "no asterisk, and no Debian mirror in apt's sources".to_owned(),
     })?;
     let apt = Apt::new(work, arch.trim(), &mirror)?;
-    let mut last = LabError::NoneToFetch {
-        why: "no asterisk, and no suite to fetch it from".to_owned(),
-    };
+    let mut last = LabError::NoneToFetch { why: "no asterisk, and no suite to fetch it from".to_owned() };
     for suite in SUITES {
         match apt.download(suite) {
             Ok(packages) => {
@@ -124,10 +114,8 @@ impl<'a> Apt<'a> {
         }
         write(&work.join("status"), "")?;
         // The machine's proxies and certificates stay; its hooks, pins and sources do not.
-        let network = run(
-            Command::new("apt-config").args(["dump", "Acquire"]),
-            "asking apt for its proxies",
-        )?;
+        let network =
+            run(Command::new("apt-config").args(["dump", "Acquire"]), "asking apt for its proxies")?;
         let work_dir = work.display();
         let config = format!(
             r#"{network}
@@ -157,11 +145,8 @@ Debug::NoLocking "true";
 
     /// The package files of Asterisk and of all it depends on.
     fn download(&self, suite: &str) -> Result<Vec<PathBuf>, LabError> {
-        let signed = if Path::new(KEYRING).exists() {
-            format!("signed-by={KEYRING} ")
-        } else {
-            String::new()
-        };
+        let signed =
+            if Path::new(KEYRING).exists() { format!("signed-by={KEYRING} ") } else { String::new() };
         let source = format!("deb [{signed}arch={}] {} {suite} main\n", self.arch, self.mirror);
         write(&self.work.join("sources.list"), &source)?;
         self.get(&["update"])?;
@@ -180,10 +165,7 @@ Debug::NoLocking "true";
 
     fn get(&self, words: &[&str]) -> Result<String, LabError> {
         let mut apt = Command::new("apt-get");
-        apt.env("APT_CONFIG", self.work.join("apt.conf"))
-            .env("LC_ALL", "C")
-            .arg("-qq")
-            .args(words);
+        apt.env("APT_CONFIG", self.work.join("apt.conf")).env("LC_ALL", "C").arg("-qq").args(words);
         run(&mut apt, &format!("apt-get {}", words.join(" ")))
     }
 }
@@ -202,23 +184,14 @@ fn unpack(packages: &[PathBuf], prefix: &Path) -> Result<(), LabError> {
             .stdout(process::Stdio::piped())
             .spawn()
             .doing(|| "starting dpkg-deb".to_owned())?;
-        let files = dpkg
-            .stdout
-            .take()
-            .map_or_else(process::Stdio::null, process::Stdio::from);
+        let files = dpkg.stdout.take().map_or_else(process::Stdio::null, process::Stdio::from);
         let mut tar = Command::new("tar");
-        tar.arg("-xC")
-            .arg(prefix)
-            .args(["--keep-directory-symlink", "--no-same-owner"])
-            .stdin(files);
+        tar.arg("-xC").arg(prefix).args(["--keep-directory-symlink", "--no-same-owner"]).stdin(files);
         tar.args(UNREAD.map(|path| format!("--exclude={path}")));
         run(&mut tar, &format!("unpacking {name}"))?;
         let status = dpkg.wait().doing(|| "waiting for dpkg-deb".to_owned())?;
         if !status.success() {
-            return Err(LabError::Fetch {
-                step: format!("reading {name}"),
-                why: status.to_string(),
-            });
+            return Err(LabError::Fetch { step: format!("reading {name}"), why: status.to_string() });
         }
     }
     // /bin is the wrapper's place from here on.
@@ -228,10 +201,8 @@ fn unpack(packages: &[PathBuf], prefix: &Path) -> Result<(), LabError> {
 
 /// `bin/asterisk`, which may be moved together with its folder.
 fn write_wrapper(prefix: &Path) -> Result<(), LabError> {
-    let missing = |what: &str| LabError::Fetch {
-        step: "unpacking".to_owned(),
-        why: format!("no {what} came with it"),
-    };
+    let missing =
+        |what: &str| LabError::Fetch { step: "unpacking".to_owned(), why: format!("no {what} came with it") };
     let libraries = prefix.join("usr/lib");
     let folders: Vec<PathBuf> = fs::read_dir(&libraries)
         .doing(|| format!("reading {}", libraries.display()))?
@@ -245,22 +216,16 @@ fn write_wrapper(prefix: &Path) -> Result<(), LabError> {
         .ok_or_else(|| missing("module"))?
         .to_string_lossy()
         .into_owned();
-    let loader = [
-        format!("usr/lib/{triplet}"),
-        "usr/lib64".to_owned(),
-        "usr/lib".to_owned(),
-    ]
-    .iter()
-    .flat_map(|folder| prefix.join(folder).read_dir().into_iter().flatten().flatten())
-    .map(|entry| entry.path())
-    .find(|path| {
-        path.is_file()
-            && path
-                .file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with("ld-linux-"))
-    })
-    .and_then(|path| Some(path.strip_prefix(prefix).ok()?.to_owned()))
-    .ok_or_else(|| missing("loader"))?;
+    let loader = [format!("usr/lib/{triplet}"), "usr/lib64".to_owned(), "usr/lib".to_owned()]
+        .iter()
+        .flat_map(|folder| prefix.join(folder).read_dir().into_iter().flatten().flatten())
+        .map(|entry| entry.path())
+        .find(|path| {
+            path.is_file()
+                && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ld-linux-"))
+        })
+        .and_then(|path| Some(path.strip_prefix(prefix).ok()?.to_owned()))
+        .ok_or_else(|| missing("loader"))?;
     let script = format!(
         r#"#!/bin/sh
 # Asterisk, run by the loader and the libraries that it came with.
@@ -281,18 +246,12 @@ exec "$p/{loader}" --argv0 asterisk \
 
 /// The first Debian mirror in apt's source files.
 fn mirror() -> Option<String> {
-    let parts = fs::read_dir("/etc/apt/sources.list.d")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
+    let parts =
+        fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten().map(|entry| entry.path());
     let mut files: Vec<PathBuf> = parts.collect();
     files.sort();
     files.insert(0, "/etc/apt/sources.list".into());
-    files
-        .iter()
-        .filter_map(|file| fs::read_to_string(file).ok())
-        .find_map(|text| mirror_in(&text))
+    files.iter().filter_map(|file| fs::read_to_string(file).ok()).find_map(|text| mirror_in(&text))
 }
 
 /// Of a source file in either form, the first address whose path is `/debian`.
@@ -315,10 +274,7 @@ fn run(command: &mut Command, step: &str) -> Result<String, LabError> {
     let said = String::from_utf8_lossy(&output.stderr);
     let last: Vec<&str> = said.lines().rev().take(5).collect();
     let why = last.into_iter().rev().collect::<Vec<_>>().join(" / ");
-    Err(LabError::Fetch {
-        step: step.to_owned(),
-        why: format!("{}: {why}", output.status),
-    })
+    Err(LabError::Fetch { step: step.to_owned(), why: format!("{}: {why}", output.status) })
 }
 
 fn write(path: &Path, text: &str) -> Result<(), LabError> {
@@ -343,16 +299,10 @@ mod tests {
 
     #[test]
     fn a_failing_tool_is_named_with_its_last_words() {
-        let error = run(
-            Command::new("sh").args(["-c", "echo no such suite >&2; exit 7"]),
-            "apt-get update",
-        )
-        .unwrap_err();
+        let error = run(Command::new("sh").args(["-c", "echo no such suite >&2; exit 7"]), "apt-get update")
+            .unwrap_err();
         let said = error.to_string();
-        assert!(
-            said.contains("apt-get update") && said.contains("no such suite"),
-            "{said}"
-        );
+        assert!(said.contains("apt-get update") && said.contains("no such suite"), "{said}");
         assert!(said.contains("TEMOIN_ASTERISK"), "{said}");
     }
 }

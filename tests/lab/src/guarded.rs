@@ -13,9 +13,8 @@ pub(crate) struct Guarded {
 
 impl Guarded {
     pub(crate) fn start(command: &mut Command) -> Result<Self, LabError> {
-        let mut child = command
-            .spawn()
-            .doing(|| format!("starting {}", command.get_program().to_string_lossy()))?;
+        let mut child =
+            command.spawn().doing(|| format!("starting {}", command.get_program().to_string_lossy()))?;
         let watchdog = Command::new("sh")
             .args(["-c", "read -r _; kill -9 \"$0\"", &child.id().to_string()])
             .stdin(Stdio::piped())

@@ -35,10 +35,8 @@ impl Asterisk {
             None => {}
         }
         let program = fetch::cached_or_fetched()?;
-        Install::beside(&program).map_err(|why| LabError::Fetch {
-            step: format!("looking at {}", program.display()),
-            why,
-        })
+        Install::beside(&program)
+            .map_err(|why| LabError::Fetch { step: format!("looking at {}", program.display()), why })
     }
 }
 
@@ -59,10 +57,7 @@ impl Install {
     /// Looks at the program and around it; the error says what is missing.
     fn beside(program: &Path) -> Result<Self, String> {
         let program = program.canonicalize().map_err(|error| error.to_string())?;
-        let said = Command::new(&program)
-            .arg("-V")
-            .output()
-            .map_err(|error| error.to_string())?;
+        let said = Command::new(&program).arg("-V").output().map_err(|error| error.to_string())?;
         let said = String::from_utf8_lossy(&said.stdout).trim().to_owned();
         let (version, major) = version(&said).ok_or_else(|| format!("its -V says {said:?}"))?;
         if major < OLDEST {
@@ -70,27 +65,17 @@ impl Install {
         }
         // bin or sbin, and what that lies in: /usr/sbin/asterisk -> /usr
         let prefix = program.ancestors().nth(2).unwrap_or(Path::new("/"));
-        let modules = [
-            prefix.join("lib"),
-            prefix.join("lib64"),
-            prefix.join("usr/lib"),
-            "/usr/lib".into(),
-        ]
-        .iter()
-        .find_map(|lib| modules_below(lib))
-        .ok_or("its modules were not found beside it")?;
+        let modules = [prefix.join("lib"), prefix.join("lib64"), prefix.join("usr/lib"), "/usr/lib".into()]
+            .iter()
+            .find_map(|lib| modules_below(lib))
+            .ok_or("its modules were not found beside it")?;
         let data = ["share/asterisk", "usr/share/asterisk", "var/lib/asterisk"]
             .iter()
             .map(|data| prefix.join(data))
             .chain(["/var/lib/asterisk".into()])
             .find(|data| data.is_dir())
             .ok_or("its data folder was not found beside it")?;
-        Ok(Self {
-            program,
-            modules,
-            data,
-            version: version.to_owned(),
-        })
+        Ok(Self { program, modules, data, version: version.to_owned() })
     }
 
     /// Whether it has a module, as `app_queue.so`.
@@ -101,19 +86,12 @@ impl Install {
 
 /// The first executable file of that name on `PATH`.
 fn on_path(name: &str) -> Option<PathBuf> {
-    env::split_paths(&env::var_os("PATH")?)
-        .map(|dir| dir.join(name))
-        .find(|program| program.is_file())
+    env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join(name)).find(|program| program.is_file())
 }
 
 /// `lib/asterisk/modules`, or the same one folder deeper (`lib/x86_64-linux-gnu/…`).
 fn modules_below(lib: &Path) -> Option<PathBuf> {
-    let deeper = lib
-        .read_dir()
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
+    let deeper = lib.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
     std::iter::once(lib.to_owned())
         .chain(deeper)
         .map(|lib| lib.join("asterisk/modules"))
@@ -134,10 +112,7 @@ mod tests {
 
     #[test]
     fn reads_what_asterisk_calls_itself() {
-        assert_eq!(
-            version("Asterisk 22.10.1~dfsg+~cs6.17-1"),
-            Some(("22.10.1~dfsg+~cs6.17-1", 22))
-        );
+        assert_eq!(version("Asterisk 22.10.1~dfsg+~cs6.17-1"), Some(("22.10.1~dfsg+~cs6.17-1", 22)));
         assert_eq!(version("Asterisk certified/20.7-cert1"), Some(("20.7-cert1", 20)));
         assert_eq!(version("Asterisk GIT-master-1234"), None);
         assert_eq!(version("FreeSWITCH 1.10"), None);

@@ -86,12 +86,7 @@ pub struct LabOptions {
 
 impl Default for LabOptions {
     fn default() -> Self {
-        Self {
-            phones: Vec::new(),
-            trunk: None,
-            calls: 40,
-            more: Vec::new(),
-        }
+        Self { phones: Vec::new(), trunk: None, calls: 40, more: Vec::new() }
     }
 }
 
@@ -126,15 +121,7 @@ impl Lab {
             .doing(|| "creating the lab's folder".to_owned())?;
         let on = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (sip, ari, ami) = (on(ports.sip()), on(ports.http()), on(ports.ami()));
-        let mut lab = Self {
-            sip,
-            ari,
-            ami,
-            install,
-            process: None,
-            ports,
-            dir,
-        };
+        let mut lab = Self { sip, ari, ami, install, process: None, ports, dir };
         lab.write_files(&options)?;
         lab.restart()?;
         Ok(lab)
@@ -191,15 +178,8 @@ impl Lab {
         if output.status.success() && !said.starts_with("No such command") {
             return Ok(said);
         }
-        let why = format!(
-            "{}: {}{said}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Err(LabError::Command {
-            command: command.to_owned(),
-            why,
-        })
+        let why = format!("{}: {}{said}", output.status, String::from_utf8_lossy(&output.stderr));
+        Err(LabError::Command { command: command.to_owned(), why })
     }
 
     /// Starts Asterisk again in the same folder, on the same ports, after [`Self::stop`] or [`Self::kill9`]; kills it
@@ -212,22 +192,14 @@ impl Lab {
         let said = self.dir().join("stderr");
         let said = fs::File::create(&said).doing(|| format!("creating {}", said.display()))?;
         let mut command = self.asterisk();
-        command
-            .arg("-f")
-            .current_dir(self.dir())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(said);
+        command.arg("-f").current_dir(self.dir()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
         self.process = Some(Guarded::start(&mut command)?);
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.process.as_mut().and_then(Guarded::exited) {
                 return Err(self.not_started(format!("it exited with {status}")));
             }
-            if self
-                .cli("core waitfullybooted")
-                .is_ok_and(|said| said.contains("fully booted"))
-            {
+            if self.cli("core waitfullybooted").is_ok_and(|said| said.contains("fully booted")) {
                 return Ok(());
             }
             if Instant::now() > deadline {
@@ -267,28 +239,14 @@ impl Lab {
 
     fn not_started(&self, why: String) -> LabError {
         let log = format!("{}\n{}", self.log_tail(20), tail(&self.dir().join("stderr"), 20));
-        LabError::Start {
-            program: "Asterisk",
-            why,
-            log,
-        }
+        LabError::Start { program: "Asterisk", why, log }
     }
 
     fn write_files(&self, options: &LabOptions) -> Result<(), LabError> {
         let dialplans = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../dialplans"));
-        let dialplans = dialplans
-            .canonicalize()
-            .doing(|| format!("looking for {}", dialplans.display()))?;
-        for dir in [
-            "etc",
-            "run",
-            "db",
-            "log",
-            "data/sounds",
-            "spool/monitor",
-            "spool/tmp",
-            "spool/outgoing",
-        ] {
+        let dialplans = dialplans.canonicalize().doing(|| format!("looking for {}", dialplans.display()))?;
+        for dir in ["etc", "run", "db", "log", "data/sounds", "spool/monitor", "spool/tmp", "spool/outgoing"]
+        {
             let dir = self.dir().join(dir);
             fs::create_dir_all(&dir).doing(|| format!("creating {}", dir.display()))?;
         }
@@ -314,29 +272,21 @@ impl Lab {
             let text = fs::read_to_string(&shipped).doing(|| format!("reading {}", shipped.display()))?;
             write(
                 &conf(name),
-                &text
-                    .replace("CHANGE-ME-AMI", AMI_SECRET)
-                    .replace("CHANGE-ME-ARI", ARI_SECRET),
+                &text.replace("CHANGE-ME-AMI", AMI_SECRET).replace("CHANGE-ME-ARI", ARI_SECRET),
             )?;
         }
         Ok(())
     }
 
     fn fill(&self, template: &str, options: &LabOptions, dialplans: &Path) -> String {
-        let contact = options
-            .trunk
-            .map(|port| format!("contact = sip:127.0.0.2:{port}"))
-            .unwrap_or_default();
+        let contact = options.trunk.map(|port| format!("contact = sip:127.0.0.2:{port}")).unwrap_or_default();
         let dir = self.dir().display();
         let rtp = self.ports.rtp();
         [
             ("@DIR@", dir.to_string()),
             ("@MODULES@", self.install.modules.display().to_string()),
             ("@DIALPLANS@", dialplans.display().to_string()),
-            (
-                "@CLI@",
-                format!("{} -C {dir}/etc/asterisk.conf", self.install.program.display()),
-            ),
+            ("@CLI@", format!("{} -C {dir}/etc/asterisk.conf", self.install.program.display())),
             ("@SIP@", self.sip.port().to_string()),
             ("@AMI@", self.ami.port().to_string()),
             ("@HTTP@", self.ari.port().to_string()),
@@ -346,22 +296,13 @@ impl Lab {
             ("@ADMIN_SECRET@", ADMIN_SECRET.to_owned()),
         ]
         .into_iter()
-        .fold(template.to_owned(), |text, (placeholder, value)| {
-            text.replace(placeholder, &value)
-        })
+        .fold(template.to_owned(), |text, (placeholder, value)| text.replace(placeholder, &value))
     }
 
     /// Leaves out the modules that the installed version lacks: loading them would only be an error in the log.
     fn only_installed(&self, modules: &str) -> String {
-        let there = |line: &&str| {
-            line.strip_prefix("load = ")
-                .is_none_or(|module| self.install.has(module))
-        };
-        modules
-            .lines()
-            .filter(there)
-            .map(|line| format!("{line}\n"))
-            .collect()
+        let there = |line: &&str| line.strip_prefix("load = ").is_none_or(|module| self.install.has(module));
+        modules.lines().filter(there).map(|line| format!("{line}\n")).collect()
     }
 
     /// Links the installed data and, as the only sounds, the shipped prompts.
@@ -369,10 +310,7 @@ impl Lab {
         let data = self.dir().join("data");
         let link = |from: &Path, to: &Path| symlink(from, to).doing(|| format!("linking {}", to.display()));
         let installed = fs::read_dir(&self.install.data);
-        for entry in installed
-            .doing(|| format!("reading {}", self.install.data.display()))?
-            .flatten()
-        {
+        for entry in installed.doing(|| format!("reading {}", self.install.data.display()))?.flatten() {
             if entry.file_name() != "sounds" {
                 link(&entry.path(), &data.join(entry.file_name()))?;
             }
@@ -392,11 +330,7 @@ impl Lab {
 fn phones(options: &LabOptions) -> String {
     let mut text = String::new();
     for extension in AGENTS.chain(OTHERS) {
-        let template = if AGENTS.contains(&extension) {
-            "agent"
-        } else {
-            "phone"
-        };
+        let template = if AGENTS.contains(&extension) { "agent" } else { "phone" };
         let _ = write!(
             text,
             "[{extension}]({template})\naors = {extension}\naccountcode = {extension}\n\

@@ -44,11 +44,7 @@ impl Ports {
 
     fn take(first: u16, rtp: u16) -> Option<Self> {
         let reservation = TcpListener::bind((Ipv4Addr::LOCALHOST, first)).ok()?;
-        let ports = Self {
-            _reservation: reservation,
-            first,
-            rtp,
-        };
+        let ports = Self { _reservation: reservation, first, rtp };
         let tcp = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
         let udp = |port| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok();
         let free = tcp(ports.http()) && tcp(ports.ami()) && udp(ports.sip()) && ports.rtp().all(udp);
@@ -81,10 +77,7 @@ mod tests {
         let one = Ports::reserve(20).unwrap();
         let two = Ports::reserve(20).unwrap();
         let all = |ports: &Ports| ports.first..=*ports.rtp().end();
-        assert!(
-            all(&one).all(|port| !all(&two).contains(&port)),
-            "{one:?} {two:?}"
-        );
+        assert!(all(&one).all(|port| !all(&two).contains(&port)), "{one:?} {two:?}");
         assert_eq!(one.rtp().count(), 160);
     }
 

@@ -18,11 +18,7 @@ struct Call {
 impl Drop for Call {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!(
-                "phones:\n{}\nPBX:\n{}",
-                self.far.log_tail(30),
-                self.near.log_tail(60)
-            );
+            eprintln!("phones:\n{}\nPBX:\n{}", self.far.log_tail(30), self.near.log_tail(60));
         }
     }
 }
@@ -35,11 +31,7 @@ impl Call {
     /// With more in a file of the PBX under test.
     fn with(file: &'static str, more: &str) -> Self {
         let more_near = vec![(file, more.to_owned())];
-        let customer = UdpSocket::bind("127.0.0.2:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let customer = UdpSocket::bind("127.0.0.2:0").unwrap().local_addr().unwrap().port();
         let pjsip = format!(
             "[customer]\ntype = transport\nprotocol = udp\nbind = 127.0.0.2:{customer}\n\
              [out](phone)\ntransport = customer\naors = out\n[out]\ntype = aor\n\
@@ -48,19 +40,10 @@ impl Call {
         let extensions = "[answering]\nexten => _X.,1,Answer()\n same => n,Playtones(600/60000)\n same => n,Wait(60)\n\
                           [talking]\nexten => s,1,Playtones(880/60000)\n same => n,Wait(60)\n";
         let more = vec![("pjsip.conf", pjsip), ("extensions.conf", extensions.to_owned())];
-        let far = Lab::start(LabOptions {
-            more,
-            ..LabOptions::default()
-        })
-        .unwrap();
+        let far = Lab::start(LabOptions { more, ..LabOptions::default() }).unwrap();
         let all = |phones: &[u16]| phones.iter().map(|phone| (*phone, far.sip.port())).collect();
         let phones = all(&[2001, 2003, 4100, 2999]);
-        let near = Lab::start(LabOptions {
-            phones,
-            more: more_near,
-            ..LabOptions::default()
-        })
-        .unwrap();
+        let near = Lab::start(LabOptions { phones, more: more_near, ..LabOptions::default() }).unwrap();
         let ami = Ami::admin(&near);
         Self { near, far, ami }
     }
@@ -75,17 +58,12 @@ impl Call {
         };
         let agent = self.ami.event("agent in a bridge", is("PJSIP/2001"));
         let customer = self.ami.event("customer in a bridge", is("PJSIP/trunk"));
-        (
-            customer.field("Channel").to_owned(),
-            agent.field("Channel").to_owned(),
-        )
+        (customer.field("Channel").to_owned(), agent.field("Channel").to_owned())
     }
 
     fn dial(&self, number: &str) {
         let to = format!("PJSIP/out/sip:{number}@{}", self.near.sip);
-        self.far
-            .cli(&format!("channel originate {to} extension s@talking"))
-            .unwrap();
+        self.far.cli(&format!("channel originate {to} extension s@talking")).unwrap();
     }
 
     fn record(&mut self, channel: &str, name: &str) {
@@ -106,27 +84,20 @@ impl Call {
     fn press(&mut self, channel: &str, digits: &str) {
         for digit in digits.chars() {
             let digit = digit.to_string();
-            let press = [
-                ("Action", "PlayDTMF"),
-                ("Channel", channel),
-                ("Digit", &digit),
-                ("Receive", "true"),
-            ];
+            let press =
+                [("Action", "PlayDTMF"), ("Channel", channel), ("Digit", &digit), ("Receive", "true")];
             assert_eq!(self.ami.action(&press).field("Response"), "Success");
         }
     }
 
     fn code(&mut self) -> Message {
-        self.ami
-            .event("TemoinCode", |message| message.field("UserEvent") == "TemoinCode")
+        self.ami.event("TemoinCode", |message| message.field("UserEvent") == "TemoinCode")
     }
 
     /// No code is told within the time that the PBX waits for further digits, and a little.
     fn no_code(&mut self) -> bool {
         self.ami
-            .event_within(Duration::from_millis(1500), |event| {
-                event.field("UserEvent") == "TemoinCode"
-            })
+            .event_within(Duration::from_millis(1500), |event| event.field("UserEvent") == "TemoinCode")
             .is_none()
     }
 }
@@ -143,11 +114,7 @@ fn an_agents_code_stops_every_recorder_notes_itself_and_is_told() {
     for code in ["*9", "*8", "*7", "*6"] {
         call.press(&agent, code);
         let told = call.code();
-        assert_eq!(
-            (told.field("Code"), told.field("By")),
-            (code, "agent"),
-            "{told:?}"
-        );
+        assert_eq!((told.field("Code"), told.field("By")), (code, "agent"), "{told:?}");
         assert_eq!(
             (told.field("Chan"), told.field("Found")),
             (agent.as_str(), customer.as_str()),
@@ -155,29 +122,21 @@ fn an_agents_code_stops_every_recorder_notes_itself_and_is_told() {
         );
         assert_eq!(call.recorders(&customer), 0, "stopped before it is told");
         keys = format!("{keys}{code}@{} ", told.field("At"));
-        assert_eq!(
-            format!("{} ", call.ami.variable(&customer, "TEMOIN_KEYS").trim_end()),
-            keys
-        );
+        assert_eq!(format!("{} ", call.ami.variable(&customer, "TEMOIN_KEYS").trim_end()), keys);
         call.record(&customer, "next.wav");
     }
     // The keys are on the customer's last event too, for whoever missed the rest.
-    call.near
-        .cli(&format!("channel request hangup {customer}"))
-        .unwrap();
-    let hangup = call.ami.event("hang-up", |event| {
-        event.field("Event") == "Hangup" && event.field("Channel") == customer
-    });
+    call.near.cli(&format!("channel request hangup {customer}")).unwrap();
+    let hangup = call
+        .ami
+        .event("hang-up", |event| event.field("Event") == "Hangup" && event.field("Channel") == customer);
     let noted = format!("TEMOIN_KEYS={}", keys.trim_end());
     let variables: Vec<&str> = hangup
         .all(&format!("ChanVariable({customer})"))
         .into_iter()
         .chain(hangup.all("ChanVariable"))
         .collect();
-    assert!(
-        variables.iter().any(|variable| variable.trim_end() == noted),
-        "{hangup:?}"
-    );
+    assert!(variables.iter().any(|variable| variable.trim_end() == noted), "{hangup:?}");
 }
 
 #[test]
@@ -208,10 +167,7 @@ fn the_customer_has_his_own_code_and_no_other() {
     call.press(&customer, "*1");
     let told = call.code();
     assert_eq!((told.field("Code"), told.field("By")), ("*1", "customer"));
-    assert_eq!(
-        (told.field("Chan"), told.field("Found")),
-        (customer.as_str(), customer.as_str())
-    );
+    assert_eq!((told.field("Chan"), told.field("Found")), (customer.as_str(), customer.as_str()));
     assert_eq!(call.recorders(&customer), 0);
 }
 
@@ -219,12 +175,7 @@ fn the_customer_has_his_own_code_and_no_other() {
 fn behind_local_channels_the_customer_is_found_and_stopped_all_the_same() {
     let mut call = Call::phones();
     let (customer, agent) = call.talk("8009");
-    assert!(
-        call.near
-            .cli("core show channels concise")
-            .unwrap()
-            .contains("Local/2001@extensions")
-    );
+    assert!(call.near.cli("core show channels concise").unwrap().contains("Local/2001@extensions"));
     for name in ["one.wav", "two.wav", "three.wav"] {
         call.record(&customer, name);
     }
@@ -262,10 +213,7 @@ fn after_a_transfer_the_new_agents_code_finds_the_customer() {
     call.record(&customer, "one.wav");
     call.press(entered.field("Channel"), "*8");
     let told = call.code();
-    assert_eq!(
-        (told.field("Chan"), told.field("Found")),
-        (entered.field("Channel"), customer.as_str())
-    );
+    assert_eq!((told.field("Chan"), told.field("Found")), (entered.field("Channel"), customer.as_str()));
     assert_eq!(call.recorders(&customer), 0);
 }
 
@@ -279,16 +227,11 @@ fn after_a_consultation_the_new_agents_code_finds_the_customer_through_local_cha
         event.field("Event") == "BridgeEnter" && event.field("Channel").starts_with("PJSIP/2003")
     });
     call.near.cli(&format!("channel request hangup {agent}")).unwrap();
-    call.ami
-        .event("the transfer", |event| event.field("Event") == "AttendedTransfer");
+    call.ami.event("the transfer", |event| event.field("Event") == "AttendedTransfer");
     call.record(&customer, "one.wav");
     call.press(second.field("Channel"), "*8");
     let told = call.code();
-    assert_eq!(
-        (told.field("By"), told.field("Found")),
-        ("agent", customer.as_str()),
-        "{told:?}"
-    );
+    assert_eq!((told.field("By"), told.field("Found")), ("agent", customer.as_str()), "{told:?}");
     eventually("stopped", || call.recorders(&customer) == 0);
 }
 
@@ -299,12 +242,8 @@ fn an_exempt_extension_is_not_rung_before_the_recorders_have_stopped() {
     let (customer, agent) = call.talk("8001");
     call.record(&customer, "one.wav");
     let transfer = |call: &mut Call, agent: &str, to: &str| {
-        let action = [
-            ("Action", "BlindTransfer"),
-            ("Channel", agent),
-            ("Context", "extensions"),
-            ("Exten", to),
-        ];
+        let action =
+            [("Action", "BlindTransfer"), ("Channel", agent), ("Context", "extensions"), ("Exten", to)];
         assert_eq!(call.ami.action(&action).field("Response"), "Success");
     };
     transfer(&mut call, &agent, "2003");
@@ -323,10 +262,7 @@ fn an_exempt_extension_is_not_rung_before_the_recorders_have_stopped() {
         order.push(match event.field("Event") {
             "MixMonitorStop" => "stopped",
             "UserEvent" => {
-                assert_eq!(
-                    (event.field("Exempt"), event.field("Found")),
-                    ("4100", customer.as_str())
-                );
+                assert_eq!((event.field("Exempt"), event.field("Found")), ("4100", customer.as_str()));
                 "told"
             }
             _ => "rings",
@@ -345,9 +281,7 @@ fn an_exempt_extension_behind_a_local_channel_stops_the_customer_too() {
     // A consultation dials through a Local channel that the agent's leg made.
     call.press(&agent, "*2");
     call.press(&agent, "4100");
-    let told = call
-        .ami
-        .event("TemoinExempt", |event| event.field("UserEvent") == "TemoinExempt");
+    let told = call.ami.event("TemoinExempt", |event| event.field("UserEvent") == "TemoinExempt");
     assert_eq!(told.field("Found"), customer);
     eventually("stopped", || call.recorders(&customer) == 0);
 }
@@ -359,27 +293,16 @@ fn the_shipped_account_hears_what_the_sidecar_needs_and_little_else() {
     let (customer, agent) = call.talk("8002");
     let entered = sidecar.event("agent in a bridge", |event| event.field("Channel") == agent);
     assert_eq!(entered.field("Event"), "BridgeEnter");
-    assert!(
-        entered.all("ChanVariable").contains(&"TEMOIN_LEG=agent"),
-        "{entered:?}"
-    );
+    assert!(entered.all("ChanVariable").contains(&"TEMOIN_LEG=agent"), "{entered:?}");
     call.record(&customer, "one.wav");
     call.press(&agent, "*9");
     call.code();
-    call.near
-        .cli(&format!("channel request hangup {customer}"))
-        .unwrap();
+    call.near.cli(&format!("channel request hangup {customer}")).unwrap();
     let mut heard: Vec<String> = vec![entered.field("Event").to_owned()];
     while heard.last().is_none_or(|last| last != "Hangup customer") {
-        let event = sidecar.event("hang-up of the customer", |event| {
-            !event.field("Event").is_empty()
-        });
+        let event = sidecar.event("hang-up of the customer", |event| !event.field("Event").is_empty());
         let last = event.field("Event") == "Hangup" && event.field("Channel") == customer;
-        heard.push(if last {
-            "Hangup customer".to_owned()
-        } else {
-            event.field("Event").to_owned()
-        });
+        heard.push(if last { "Hangup customer".to_owned() } else { event.field("Event").to_owned() });
     }
     for needed in [
         "DialBegin",
@@ -437,24 +360,16 @@ fn a_hostile_channel_name_runs_nothing_in_the_shell() {
         let told = call.code();
         assert!(told.field("Found").starts_with("Local/4"), "{told:?}");
         assert!(
-            told.field("Found")
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "/_.@:+-;".contains(c)),
+            told.field("Found").chars().all(|c| c.is_ascii_alphanumeric() || "/_.@:+-;".contains(c)),
             "{told:?}"
         );
         call.near.cli("channel request hangup all").unwrap();
         eventually("all gone", || {
-            call.near
-                .cli("core show channels count")
-                .unwrap()
-                .contains("0 active channels")
+            call.near.cli("core show channels count").unwrap().contains("0 active channels")
         });
     }
     let log = std::fs::read_to_string(call.near.log()).unwrap();
-    assert!(
-        log.contains("mixmonitor stop Local/4touchowned@open"),
-        "the way through the shell was taken"
-    );
+    assert!(log.contains("mixmonitor stop Local/4touchowned@open"), "the way through the shell was taken");
     // What the shell was given runs in the background, in Asterisk's own folder.
     let owned = call.near.dir().join("owned");
     let deadline = Instant::now() + Duration::from_secs(1);

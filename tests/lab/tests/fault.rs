@@ -22,18 +22,13 @@ async fn through() -> (FaultProxy, TcpListener, TcpStream, TcpStream) {
 
 async fn read(stream: &mut TcpStream, length: usize) -> String {
     let mut bytes = vec![0; length];
-    timeout(LIMIT, stream.read_exact(&mut bytes))
-        .await
-        .expect("bytes within the limit")
-        .unwrap();
+    timeout(LIMIT, stream.read_exact(&mut bytes)).await.expect("bytes within the limit").unwrap();
     String::from_utf8(bytes).unwrap()
 }
 
 /// Whether nothing arrives for a while that is long against loopback.
 async fn silent(stream: &mut TcpStream) -> bool {
-    timeout(Duration::from_millis(200), stream.read_u8())
-        .await
-        .is_err()
+    timeout(Duration::from_millis(200), stream.read_u8()).await.is_err()
 }
 
 #[tokio::test]
@@ -45,10 +40,7 @@ async fn forwards_both_ways_and_passes_on_the_end() {
     assert_eq!(read(&mut client, 4).await, "pong");
     assert_eq!(proxy.connections(), 1);
     drop(client);
-    assert_eq!(
-        timeout(LIMIT, server.read(&mut [0; 8])).await.unwrap().unwrap(),
-        0
-    );
+    assert_eq!(timeout(LIMIT, server.read(&mut [0; 8])).await.unwrap().unwrap(), 0);
 }
 
 #[tokio::test]
@@ -58,10 +50,7 @@ async fn delays_one_direction_and_keeps_the_order() {
     let asked = Instant::now();
     client.write_all(b"now").await.unwrap();
     read(&mut server, 3).await;
-    assert!(
-        asked.elapsed() < Duration::from_millis(900),
-        "the other direction is not delayed"
-    );
+    assert!(asked.elapsed() < Duration::from_millis(900), "the other direction is not delayed");
     server.write_all(b"late ").await.unwrap();
     assert!(silent(&mut client).await);
     proxy.heal();
@@ -79,15 +68,9 @@ async fn swallows_half_open_without_anybody_noticing() {
     server.write_all(b"heard").await.unwrap();
     assert_eq!(read(&mut client, 5).await, "heard");
     drop(client);
-    assert!(
-        silent(&mut server).await,
-        "not even the end of the connection gets through"
-    );
+    assert!(silent(&mut server).await, "not even the end of the connection gets through");
     proxy.swallow(Direction::ToTarget, false);
-    assert_eq!(
-        timeout(LIMIT, server.read(&mut [0; 8])).await.unwrap().unwrap(),
-        0
-    );
+    assert_eq!(timeout(LIMIT, server.read(&mut [0; 8])).await.unwrap().unwrap(), 0);
 }
 
 #[tokio::test]
@@ -110,10 +93,7 @@ async fn cuts_both_sides_and_takes_new_connections() {
     let (proxy, listener, mut client, mut server) = through().await;
     proxy.cut();
     for side in [&mut client, &mut server] {
-        match timeout(LIMIT, side.read(&mut [0; 8]))
-            .await
-            .expect("an end within the limit")
-        {
+        match timeout(LIMIT, side.read(&mut [0; 8])).await.expect("an end within the limit") {
             Ok(length) => assert_eq!(length, 0),
             Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionReset),
         }
@@ -149,23 +129,14 @@ async fn refuses_new_connections_and_leaves_the_old() {
         }
     });
     again.await.expect("connections are taken again");
-    timeout(LIMIT, listener.accept())
-        .await
-        .expect("and forwarded")
-        .unwrap();
+    timeout(LIMIT, listener.accept()).await.expect("and forwarded").unwrap();
 }
 
 #[tokio::test]
 async fn a_target_that_is_not_there_is_an_end_and_not_a_hang() {
-    let nobody = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let proxy = FaultProxy::start(nobody).await.unwrap();
     let mut client = TcpStream::connect(proxy.addr()).await.unwrap();
-    let end = timeout(LIMIT, client.read(&mut [0; 8]))
-        .await
-        .expect("an end within the limit");
+    let end = timeout(LIMIT, client.read(&mut [0; 8])).await.expect("an end within the limit");
     assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
 }

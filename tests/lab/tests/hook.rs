@@ -26,11 +26,8 @@ exten => s,1,Wait(60)
 ";
 
 fn lab() -> Lab {
-    Lab::start(LabOptions {
-        more: vec![("extensions.conf", PROBE.to_owned())],
-        ..LabOptions::default()
-    })
-    .unwrap()
+    Lab::start(LabOptions { more: vec![("extensions.conf", PROBE.to_owned())], ..LabOptions::default() })
+        .unwrap()
 }
 
 /// A caller into the probe; the channel that goes through the hook is the Local pair's second half.
@@ -59,14 +56,9 @@ fn user_event(name: &str) -> impl Fn(&Message) -> bool {
 
 /// An ARI application that registers as the sidecar does, and does nothing.
 async fn frozen_sidecar(lab: &Lab) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
-    let url = format!(
-        "ws://{}/ari/events?app=temoin&api_key=temoin:{ARI_SECRET}",
-        lab.ari
-    );
+    let url = format!("ws://{}/ari/events?app=temoin&api_key=temoin:{ARI_SECRET}", lab.ari);
     let (socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
-    eventually("the application is registered", || {
-        ari(lab, "GET", "/applications/temoin").0 == 200
-    });
+    eventually("the application is registered", || ari(lab, "GET", "/applications/temoin").0 == 200);
     socket
 }
 
@@ -101,10 +93,7 @@ fn without_a_sidecar_the_call_goes_on_at_once() {
     assert_eq!(ami.variable(&channel, "TEMOIN"), "UNAVAILABLE");
     assert_eq!(ami.variable(&channel, "TEMOIN_CUSTOMER"), channel);
     assert_eq!(ami.variable(&channel, "DYNAMIC_FEATURES"), "temoin-customer");
-    assert_eq!(
-        ami.event("second return", user_event("Again")).field("Ret"),
-        "UNAVAILABLE"
-    );
+    assert_eq!(ami.event("second return", user_event("Again")).field("Ret"), "UNAVAILABLE");
 }
 
 #[test]
@@ -113,25 +102,13 @@ fn without_a_sidecar_a_mandatory_line_is_refused_with_a_prompt_in_the_callers_la
     let mut ami = Ami::admin(&lab);
     for (language, variables) in [("fr", "LIMIT="), ("en", "CHANNEL(language)=en")] {
         let asked = call(&mut ami, "refuse-", variables);
-        assert_eq!(
-            ami.event("return from the hook", user_event("Probe"))
-                .field("Ret"),
-            "REFUSED"
-        );
+        assert_eq!(ami.event("return from the hook", user_event("Probe")).field("Ret"), "REFUSED");
         let prompt = concat!(env!("CARGO_MANIFEST_DIR"), "/../../dialplans/sounds");
         let prompt = std::fs::metadata(format!("{prompt}/{language}/temoin-unavailable.wav")).unwrap();
         let length = Duration::from_secs_f64((prompt.len() - 44) as f64 / 16_000.0);
-        assert!(
-            asked.elapsed() > length.mul_f64(0.95),
-            "played to its end: {:?}",
-            asked.elapsed()
-        );
+        assert!(asked.elapsed() > length.mul_f64(0.95), "played to its end: {:?}", asked.elapsed());
         let played = format!("Playing 'temoin-unavailable.slin' (language '{language}')");
-        assert!(
-            std::fs::read_to_string(lab.log()).unwrap().contains(&played),
-            "{}",
-            lab.log_tail(20)
-        );
+        assert!(std::fs::read_to_string(lab.log()).unwrap().contains(&played), "{}", lab.log_tail(20));
     }
 }
 
@@ -140,15 +117,8 @@ fn a_call_that_went_on_without_the_sidecar_does_not_pass_a_mandatory_line() {
     let lab = lab();
     let mut ami = Ami::admin(&lab);
     call(&mut ami, "admit-", "AGAIN=1,AGAIN_MODE=refuse");
-    assert_eq!(
-        ami.event("return from the hook", user_event("Probe"))
-            .field("Ret"),
-        "UNAVAILABLE"
-    );
-    assert_eq!(
-        ami.event("second return", user_event("Again")).field("Ret"),
-        "REFUSED"
-    );
+    assert_eq!(ami.event("return from the hook", user_event("Probe")).field("Ret"), "UNAVAILABLE");
+    assert_eq!(ami.event("second return", user_event("Again")).field("Ret"), "REFUSED");
 }
 
 #[test]
@@ -167,18 +137,11 @@ async fn a_frozen_sidecar_holds_nobody_longer_than_five_seconds() {
     let _frozen = frozen_sidecar(&lab).await;
     let asked = call(&mut ami, "admit-", "LIMIT=600");
     let probe = ami.event("rescue", user_event("Probe"));
-    assert!(
-        asked.elapsed() > Duration::from_secs(3),
-        "it was held: {:?}",
-        asked.elapsed()
-    );
+    assert!(asked.elapsed() > Duration::from_secs(3), "it was held: {:?}", asked.elapsed());
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     assert_eq!(probe.field("Ret"), "UNAVAILABLE");
     let limit: f64 = probe.field("Limit").parse().unwrap();
-    assert!(
-        (590.0..=600.0).contains(&limit),
-        "the admin's own limit is back: {limit}"
-    );
+    assert!((590.0..=600.0).contains(&limit), "the admin's own limit is back: {limit}");
 
     call(&mut ami, "refuse-", "LIMIT=");
     let probe = ami.event("rescue of a mandatory line", user_event("Probe"));
@@ -193,10 +156,7 @@ async fn a_sidecar_that_dies_while_it_holds_a_call_does_not_keep_it() {
     let asked = call(&mut ami, "admit-", "LIMIT=");
     held(&lab);
     drop(dying);
-    assert_eq!(
-        ami.event("rescue", user_event("Probe")).field("Ret"),
-        "UNAVAILABLE"
-    );
+    assert_eq!(ami.event("rescue", user_event("Probe")).field("Ret"), "UNAVAILABLE");
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
 }
 
@@ -221,23 +181,13 @@ async fn the_sidecars_word_is_what_the_hook_returns_once_and_again() {
         assert_eq!(ari(&lab, "POST", &format!("/channels/{id}/continue")).0, 204);
         let probe = ami.event("return from the hook", user_event("Probe"));
         assert_eq!((probe.field("Ret"), probe.field("Limit")), (word, "0"));
-        assert_eq!(
-            ami.event("second return, unheard", user_event("Again"))
-                .field("Ret"),
-            word
-        );
+        assert_eq!(ami.event("second return, unheard", user_event("Again")).field("Ret"), word);
         lab.cli("channel request hangup all").unwrap();
     }
     call(&mut ami, "admit-", "LIMIT=");
     let id = held(&lab);
-    ari(
-        &lab,
-        "POST",
-        &format!("/channels/{id}/variable?variable=TEMOIN&value=HANGUP"),
-    );
+    ari(&lab, "POST", &format!("/channels/{id}/variable?variable=TEMOIN&value=HANGUP"));
     ari(&lab, "POST", &format!("/channels/{id}/continue"));
-    ami.event("hang-up", |message| {
-        message.field("Event") == "Hangup" && message.field("Uniqueid") == id
-    });
+    ami.event("hang-up", |message| message.field("Event") == "Hangup" && message.field("Uniqueid") == id);
     assert!(ami.event_within(Duration::ZERO, user_event("Probe")).is_none());
 }

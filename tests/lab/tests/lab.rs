@@ -10,13 +10,8 @@ use temoin_lab::{AMI_SECRET, Asterisk, Lab, LabError, LabOptions};
 
 #[test]
 fn asterisk_is_there_or_fetched_once_for_all() {
-    let asked: Vec<_> = (0..3)
-        .map(|_| std::thread::spawn(Asterisk::find_or_fetch))
-        .collect();
-    let found: Vec<_> = asked
-        .into_iter()
-        .map(|one| one.join().unwrap().unwrap())
-        .collect();
+    let asked: Vec<_> = (0..3).map(|_| std::thread::spawn(Asterisk::find_or_fetch)).collect();
+    let found: Vec<_> = asked.into_iter().map(|one| one.join().unwrap().unwrap()).collect();
     assert!(found.iter().all(|install| *install == found[0]), "{found:?}");
     assert!(found[0].modules.join("app_stasis.so").exists());
 }
@@ -25,16 +20,10 @@ fn asterisk_is_there_or_fetched_once_for_all() {
 fn starts_says_its_version_stops_and_starts_again() {
     let mut lab = Lab::start(LabOptions::default()).unwrap();
     let said = lab.cli("core show version").unwrap();
-    assert!(
-        said.starts_with("Asterisk ") && said.contains(lab.version()),
-        "{said}"
-    );
+    assert!(said.starts_with("Asterisk ") && said.contains(lab.version()), "{said}");
     lab.stop().unwrap();
     assert_eq!(lab.pid(), None);
-    assert!(matches!(
-        lab.cli("core show version"),
-        Err(LabError::Command { .. })
-    ));
+    assert!(matches!(lab.cli("core show version"), Err(LabError::Command { .. })));
     lab.restart().unwrap();
     lab.cli("core show version").unwrap();
     lab.kill9();
@@ -58,32 +47,16 @@ fn two_labs_stand_side_by_side_and_leave_nothing() {
 
 #[test]
 fn the_shipped_files_load_without_a_word_of_complaint() {
-    let lab = Lab::start(LabOptions {
-        phones: vec![(2001, 5071)],
-        trunk: Some(5072),
-        ..LabOptions::default()
-    })
-    .unwrap();
-    for context in [
-        "temoin-inbound",
-        "temoin-code",
-        "temoin-exempt",
-        "temoin-find",
-        "temoin-stop",
-    ] {
+    let lab =
+        Lab::start(LabOptions { phones: vec![(2001, 5071)], trunk: Some(5072), ..LabOptions::default() })
+            .unwrap();
+    for context in ["temoin-inbound", "temoin-code", "temoin-exempt", "temoin-find", "temoin-stop"] {
         let shown = lab.cli(&format!("dialplan show {context}")).unwrap();
-        assert!(
-            shown.contains(&format!("Context '{context}' created by 'pbx_config'")),
-            "{shown}"
-        );
+        assert!(shown.contains(&format!("Context '{context}' created by 'pbx_config'")), "{shown}");
         assert!(shown.contains("[temoin.conf:"), "it is the shipped file: {shown}");
     }
     let features = lab.cli("features show").unwrap();
-    for line in [
-        "===> Group: temoin-agent",
-        "===> --> temoin-pause (*9)",
-        "===> --> temoin-object (*1)",
-    ] {
+    for line in ["===> Group: temoin-agent", "===> --> temoin-pause (*9)", "===> --> temoin-object (*1)"] {
         assert!(features.contains(line), "{line} in {features}");
     }
     let user = lab.cli("manager show user temoin").unwrap();
@@ -94,10 +67,8 @@ fn the_shipped_files_load_without_a_word_of_complaint() {
         "{endpoints}"
     );
     let log = std::fs::read_to_string(lab.log()).unwrap();
-    let complaints: Vec<&str> = log
-        .lines()
-        .filter(|line| line.contains("] WARNING[") || line.contains("] ERROR["))
-        .collect();
+    let complaints: Vec<&str> =
+        log.lines().filter(|line| line.contains("] WARNING[") || line.contains("] ERROR[")).collect();
     assert!(complaints.is_empty(), "{complaints:#?}");
 }
 
@@ -106,37 +77,22 @@ fn the_shipped_accounts_may_what_the_sidecar_needs_and_no_more() {
     let lab = Lab::start(LabOptions::default()).unwrap();
     assert_eq!(ari(&lab, "GET", "/asterisk/ping").0, 200);
     let mut ami = Ami::login(lab.ami, "temoin", AMI_SECRET);
-    for (allowed, action) in [
-        (true, "CoreShowChannels"),
-        (true, "Status"),
-        (false, "Command"),
-        (false, "Originate"),
-    ] {
+    for (allowed, action) in
+        [(true, "CoreShowChannels"), (true, "Status"), (false, "Command"), (false, "Originate")]
+    {
         let answer = ami.action(&[("Action", action)]);
         let denied = answer.field("Message").contains("Permission denied");
         assert_eq!(denied, !allowed, "{action}: {answer:?}");
     }
-    let put = [
-        ("Action", "DBPut"),
-        ("Family", "temoin-exempt"),
-        ("Key", "4100"),
-        ("Val", "1"),
-    ];
+    let put = [("Action", "DBPut"), ("Family", "temoin-exempt"), ("Key", "4100"), ("Val", "1")];
     assert_eq!(ami.action(&put).field("Response"), "Success");
-    assert!(
-        lab.cli("database show temoin-exempt")
-            .unwrap()
-            .contains("/temoin-exempt/4100")
-    );
+    assert!(lab.cli("database show temoin-exempt").unwrap().contains("/temoin-exempt/4100"));
 }
 
 #[test]
 fn says_what_it_said_when_it_does_not_start() {
     let broken = ("modules.conf", "require = no_such_module.so\n".to_owned());
-    match Lab::start(LabOptions {
-        more: vec![broken],
-        ..LabOptions::default()
-    }) {
+    match Lab::start(LabOptions { more: vec![broken], ..LabOptions::default() }) {
         Err(LabError::Start { log, .. }) => assert!(log.contains("no_such_module"), "{log}"),
         other => panic!("{other:?}"),
     }

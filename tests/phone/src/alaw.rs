@@ -2,11 +2,7 @@
 
 /// The A-law octet of a 16-bit linear sample.
 pub(crate) const fn encode(linear: i16) -> u8 {
-    let (magnitude, mask) = if linear >= 0 {
-        (linear >> 3, 0xd5)
-    } else {
-        (!(linear >> 3), 0x55)
-    };
+    let (magnitude, mask) = if linear >= 0 { (linear >> 3, 0xd5) } else { (!(linear >> 3), 0x55) };
     let mut segment = 0;
     while segment < 8 && magnitude > (0x20 << segment) - 1 {
         segment += 1;
@@ -60,24 +56,15 @@ mod tests {
     #[test]
     fn values_of_the_standard() {
         // G.711 table 1a: the ends of the scale and the first steps, in 16-bit units (13 bits shifted by 3)
-        assert_eq!(
-            (encode(0), encode(-1), encode(i16::MAX), encode(i16::MIN)),
-            (0xd5, 0x55, 0xaa, 0x2a)
-        );
-        assert_eq!(
-            (decode(0xd5), decode(0x55), decode(0xaa), decode(0x2a)),
-            (8, -8, 32256, -32256)
-        );
+        assert_eq!((encode(0), encode(-1), encode(i16::MAX), encode(i16::MIN)), (0xd5, 0x55, 0xaa, 0x2a));
+        assert_eq!((decode(0xd5), decode(0x55), decode(0xaa), decode(0x2a)), (8, -8, 32256, -32256));
     }
 
     #[test]
     fn the_error_stays_within_half_a_step() {
         for linear in i16::MIN..=i16::MAX {
             let error = (i32::from(decode(encode(linear))) - i32::from(linear)).abs();
-            assert!(
-                error <= (i32::from(linear).abs() / 32).max(8) + 8,
-                "{linear}: {error}"
-            );
+            assert!(error <= (i32::from(linear).abs() / 32).max(8) + 8, "{linear}: {error}");
         }
     }
 }

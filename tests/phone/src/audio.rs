@@ -57,10 +57,7 @@ impl Audio {
     /// A file that cannot be read, is of another kind, or is not closed yet.
     pub fn wav(path: impl AsRef<Path>) -> Result<Self, AudioError> {
         let path = path.as_ref();
-        let broken = |source| AudioError::Wav {
-            path: path.into(),
-            source,
-        };
+        let broken = |source| AudioError::Wav { path: path.into(), source };
         let reader = hound::WavReader::open(path).map_err(broken)?;
         let spec = reader.spec();
         if spec.bits_per_sample != 16 || spec.sample_format != hound::SampleFormat::Int || spec.channels == 0
@@ -70,24 +67,15 @@ impl Audio {
         // an unclosed file has length 0 in its header, which hound takes for an empty recording
         let size = std::fs::metadata(path).map_err(|e| broken(e.into()))?.len();
         if reader.len() == 0 && size > LONGEST_EMPTY {
-            return Err(AudioError::Unfinished {
-                path: path.into(),
-                octets: size - 44,
-            });
+            return Err(AudioError::Unfinished { path: path.into(), octets: size - 44 });
         }
         let width = usize::from(spec.channels);
         let mut channels = vec![Vec::with_capacity(reader.len() as usize / width); width];
         for (index, sample) in reader.into_samples::<i16>().enumerate() {
             channels[index % width].push(sample.map_err(broken)?);
         }
-        let channels = channels
-            .into_iter()
-            .map(|samples| Sound::new(samples, spec.sample_rate))
-            .collect();
-        Ok(Self {
-            channels,
-            rate: spec.sample_rate,
-        })
+        let channels = channels.into_iter().map(|samples| Sound::new(samples, spec.sample_rate)).collect();
+        Ok(Self { channels, rate: spec.sample_rate })
     }
 
     /// One channel, from 0 (left).
@@ -95,10 +83,7 @@ impl Audio {
     /// # Errors
     /// The recording has fewer channels.
     pub fn channel(&self, wanted: usize) -> Result<&Sound, AudioError> {
-        self.channels.get(wanted).ok_or(AudioError::Channel {
-            wanted,
-            channels: self.channels.len(),
-        })
+        self.channels.get(wanted).ok_or(AudioError::Channel { wanted, channels: self.channels.len() })
     }
 
     /// How many channels there are.
@@ -137,8 +122,7 @@ mod tests {
         for n in 0..8000 {
             for hz in channels {
                 let value = (60.0 * (TAU * f64::from(*hz) * f64::from(n) / 8000.0).sin()) as i16;
-                file.write_sample(if bits == 16 { value * 100 } else { value })
-                    .unwrap();
+                file.write_sample(if bits == 16 { value * 100 } else { value }).unwrap();
             }
         }
         file.finalize().unwrap();
@@ -151,20 +135,11 @@ mod tests {
         write(&path, &[600, 880], 16);
         let audio = Audio::wav(&path).unwrap();
         let (zero, end) = (Duration::ZERO, audio.length());
-        assert_eq!(
-            (audio.channels(), audio.rate(), end),
-            (2, 8000, Duration::from_secs(1))
-        );
+        assert_eq!((audio.channels(), audio.rate(), end), (2, 8000, Duration::from_secs(1)));
         let (left, right) = (audio.channel(0).unwrap(), audio.channel(1).unwrap());
         assert!(left.has_tone(600, zero, end) && left.lacks_tone(880, zero, end));
         assert!(right.has_tone(880, zero, end) && right.lacks_tone(600, zero, end));
-        assert!(matches!(
-            audio.channel(2),
-            Err(AudioError::Channel {
-                wanted: 2,
-                channels: 2
-            })
-        ));
+        assert!(matches!(audio.channel(2), Err(AudioError::Channel { wanted: 2, channels: 2 })));
     }
 
     #[test]
@@ -176,10 +151,7 @@ mod tests {
         bytes[4..8].fill(0);
         bytes[40..44].fill(0);
         std::fs::write(&path, bytes).unwrap();
-        assert!(matches!(
-            Audio::wav(&path),
-            Err(AudioError::Unfinished { octets: 16000, .. })
-        ));
+        assert!(matches!(Audio::wav(&path), Err(AudioError::Unfinished { octets: 16000, .. })));
     }
 
     #[test]
@@ -190,9 +162,6 @@ mod tests {
         assert!(matches!(Audio::wav(&path), Err(AudioError::Format { .. })));
         std::fs::write(&path, b"RIFF").unwrap();
         assert!(matches!(Audio::wav(&path), Err(AudioError::Wav { .. })));
-        assert!(matches!(
-            Audio::wav(folder.path().join("none")),
-            Err(AudioError::Wav { .. })
-        ));
+        assert!(matches!(Audio::wav(folder.path().join("none")), Err(AudioError::Wav { .. })));
     }
 }

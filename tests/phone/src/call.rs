@@ -197,8 +197,7 @@ impl Call {
     /// # Errors
     /// [`Error::Unfit`] unless answered; [`Error::Refused`]; [`Error::Unanswered`].
     pub async fn refer(&self, uri: &str) -> Result<(), Error> {
-        self.ask(Ask::Refer(format!("<{}>", crate::sip::address::one_line(uri))))
-            .await
+        self.ask(Ask::Refer(format!("<{}>", crate::sip::address::one_line(uri)))).await
     }
 
     /// Attended transfer: asks the other side to take our place in another call (REFER with Replaces). The outcome is
@@ -210,18 +209,10 @@ impl Call {
         let other_state = other.state();
         let dialog = other.shared.view.borrow().dialog.clone();
         let Some(dialog) = dialog.filter(|_| other_state == State::Up) else {
-            return Err(Error::Unfit {
-                wish: "transfer to",
-                state: other_state,
-            });
+            return Err(Error::Unfit { wish: "transfer to", state: other_state });
         };
         // the tags as the far end of the other call sees them (RFC 3891, 6.1)
-        let to = refer_to(
-            &dialog.target,
-            other.call_id(),
-            &dialog.remote_tag,
-            &dialog.local_tag,
-        );
+        let to = refer_to(&dialog.target, other.call_id(), &dialog.remote_tag, &dialog.local_tag);
         self.ask(Ask::Refer(to)).await
     }
 
@@ -235,20 +226,14 @@ impl Call {
         if let Some(wrong) = keys.chars().find(|key| key_code(*key).is_none()) {
             return Err(Error::Key(wrong));
         }
-        let unfit = || Error::Unfit {
-            wish: "press a key",
-            state: self.state(),
-        };
+        let unfit = || Error::Unfit { wish: "press a key", state: self.state() };
         if keys.is_empty() || matches!(self.state(), State::Calling | State::Offered | State::Ended) {
             return Err(unfit());
         }
         let mut left = Instant::now();
         match way {
             Way::Rtp => {
-                let sent: Vec<_> = keys
-                    .chars()
-                    .map(|key| self.shared.mouth.press(key, length))
-                    .collect();
+                let sent: Vec<_> = keys.chars().map(|key| self.shared.mouth.press(key, length)).collect();
                 for key in sent {
                     left = key.await.map_err(|_| unfit())?;
                 }
@@ -281,11 +266,7 @@ impl Call {
             let phone = self.shared.phone.clone();
             let wanted = format!("{until:?}");
             if view.state == State::Ended {
-                return Err(Error::Over {
-                    phone,
-                    wanted,
-                    seen: self.shared.seen(),
-                });
+                return Err(Error::Over { phone, wanted, seen: self.shared.seen() });
             }
             let change = async {
                 tokio::select! {
@@ -296,12 +277,7 @@ impl Call {
                 }
             };
             if timeout_at(deadline, change).await.is_err() {
-                return Err(Error::Missed {
-                    phone,
-                    wanted,
-                    limit,
-                    seen: self.shared.seen(),
-                });
+                return Err(Error::Missed { phone, wanted, limit, seen: self.shared.seen() });
             }
         }
     }
@@ -332,8 +308,7 @@ impl Call {
             Until::Packets(count) => (ear.all_packets() >= *count).then_some(now),
             Until::Keys(keys) => {
                 let at = ear.digits().find(keys.as_str())? + keys.len();
-                at.checked_sub(1)
-                    .and_then(|last| ear.keys().get(last).map(|key| key.at))
+                at.checked_sub(1).and_then(|last| ear.keys().get(last).map(|key| key.at))
             }
             Until::Transferred => transfer(|status| (200..300).contains(&status)).map(|(_, at)| at),
             Until::TransferFailed => transfer(|status| status >= 300).map(|(_, at)| at),
@@ -342,11 +317,7 @@ impl Call {
 
     async fn ask(&self, ask: Ask) -> Result<(), Error> {
         let (reply, done) = oneshot::channel();
-        let wish = Wish::Ask {
-            call: self.shared.no,
-            ask,
-            reply,
-        };
+        let wish = Wish::Ask { call: self.shared.no, ask, reply };
         self.wishes.send(wish).map_err(|_| Error::Gone)?;
         done.await.map_err(|_| Error::Gone)?
     }

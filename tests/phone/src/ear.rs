@@ -84,10 +84,7 @@ struct Frame {
 
 impl Ear {
     pub(crate) fn new() -> Self {
-        Self {
-            heard: Mutex::default(),
-            changed: watch::Sender::new(0),
-        }
+        Self { heard: Mutex::default(), changed: watch::Sender::new(0) }
     }
 
     /// What arrived between two instants: decoded, and followed by silence where less arrived than the time would hold.
@@ -96,9 +93,7 @@ impl Ear {
         for frame in self.heard().frames.iter().filter(|f| f.at >= from && f.at < to) {
             samples.extend(frame.octets.iter().map(|octet| alaw::decode(*octet)));
         }
-        let span = to
-            .saturating_duration_since(from)
-            .min(Duration::from_millis(20) * MEMORY as u32);
+        let span = to.saturating_duration_since(from).min(Duration::from_millis(20) * MEMORY as u32);
         let whole = span.as_millis() as usize / 20 * FRAME;
         if samples.len() < whole {
             samples.resize(whole, 0);
@@ -123,8 +118,7 @@ impl Ear {
 
     /// Whether a frequency was never heard between two instants; see [`Sound::lacks_tone`].
     pub fn lacks_tone(&self, hz: u32, from: Instant, to: Instant) -> bool {
-        self.between(from, to)
-            .lacks_tone(hz, Duration::ZERO, Duration::MAX)
+        self.between(from, to).lacks_tone(hz, Duration::ZERO, Duration::MAX)
     }
 
     /// When the first packet arrived, at or after `since`, in which a frequency is heard.
@@ -134,11 +128,7 @@ impl Ear {
 
     /// How many packets of sound arrived between two instants (telephone events are none).
     pub fn packets(&self, from: Instant, to: Instant) -> usize {
-        self.heard()
-            .frames
-            .iter()
-            .filter(|f| f.at >= from && f.at < to)
-            .count()
+        self.heard().frames.iter().filter(|f| f.at >= from && f.at < to).count()
     }
 
     /// How many RTP packets arrived in the whole call, of any kind.
@@ -170,11 +160,7 @@ impl Ear {
     pub fn summary(&self) -> String {
         let now = Instant::now();
         let (packets, keys) = (self.all_packets(), self.digits());
-        let last = self
-            .heard()
-            .frames
-            .back()
-            .map(|f| now.saturating_duration_since(f.at));
+        let last = self.heard().frames.back().map(|f| now.saturating_duration_since(f.at));
         let Some(age) = last else {
             return format!("{packets} packets heard, no sound, keys '{keys}'");
         };
@@ -183,10 +169,7 @@ impl Ear {
             Some((hz, db)) => format!("about {hz} Hz at {db:.0} dB"),
             None => "no tone".to_owned(),
         };
-        format!(
-            "{packets} packets heard, the last {} ms ago with {loudest}, keys '{keys}'",
-            age.as_millis()
-        )
+        format!("{packets} packets heard, the last {} ms ago with {loudest}, keys '{keys}'", age.as_millis())
     }
 
     /// Wakes for each packet and key.
@@ -207,10 +190,7 @@ impl Ear {
             if heard.frames.len() == MEMORY {
                 heard.frames.pop_front();
             }
-            heard.frames.push_back(Frame {
-                at,
-                octets: packet.payload.into(),
-            });
+            heard.frames.push_back(Frame { at, octets: packet.payload.into() });
         } else if events == Some(packet.payload_type) {
             heard.note_key(at, &packet);
         }
@@ -233,16 +213,9 @@ impl Ear {
     pub(crate) fn hears(&self, hz: u32, now: Instant) -> Option<Instant> {
         let heard = self.heard();
         // a frame may be late by a scheduler's whim, but a voice that has stopped is not heard any more
-        let fresh = heard
-            .frames
-            .back()
-            .filter(|f| now.saturating_duration_since(f.at) < SURE)?;
+        let fresh = heard.frames.back().filter(|f| now.saturating_duration_since(f.at) < SURE)?;
         let filter = Filter::new(hz, 8000, FRAME);
-        let run = heard
-            .frames
-            .iter()
-            .rev()
-            .take_while(|f| filter.level(&f.decode()) >= PRESENT);
+        let run = heard.frames.iter().rev().take_while(|f| filter.level(&f.decode()) >= PRESENT);
         let (frames, since) = run.fold((0, fresh.at), |(n, _), f| (n + 1, f.at));
         (frames * 20 >= SURE.as_millis()).then_some(since)
     }
@@ -262,25 +235,14 @@ impl Heard {
     fn first_heard(&self, hz: u32, since: Instant) -> Option<Instant> {
         let filter = Filter::new(hz, 8000, FRAME);
         let begin = self.frames.partition_point(|f| f.at < since);
-        self.frames
-            .range(begin..)
-            .find(|f| filter.level(&f.decode()) >= PRESENT)
-            .map(|f| f.at)
+        self.frames.range(begin..).find(|f| filter.level(&f.decode()) >= PRESENT).map(|f| f.at)
     }
 
     fn note_order(&mut self, at: Instant, packet: &Packet<'_>) {
         if let Some((from, ssrc)) = self.last {
             let new_source = ssrc != packet.ssrc;
             if new_source || packet.sequence != from.wrapping_add(1) {
-                push(
-                    &mut self.jumps,
-                    Jump {
-                        from,
-                        to: packet.sequence,
-                        new_source,
-                        at,
-                    },
-                );
+                push(&mut self.jumps, Jump { from, to: packet.sequence, new_source, at });
             }
         }
         self.last = Some((packet.sequence, packet.ssrc));
@@ -294,15 +256,7 @@ impl Heard {
         if self.ended_key != this {
             self.ended_key = this;
             let length = Duration::from_micros(u64::from(event.duration) * 125);
-            push(
-                &mut self.keys,
-                Key {
-                    digit: event.digit,
-                    way: Way::Rtp,
-                    length,
-                    at,
-                },
-            );
+            push(&mut self.keys, Key { digit: event.digit, way: Way::Rtp, length, at });
         }
     }
 }
@@ -327,17 +281,7 @@ mod tests {
     use crate::rtp::{EVENTS, Stream, header};
 
     fn packet(kind: u8, sequence: u16, ssrc: u32, timestamp: u32, payload: &[u8]) -> Vec<u8> {
-        let mut datagram = header(
-            kind,
-            false,
-            Stream {
-                sequence,
-                timestamp,
-                ssrc,
-            },
-            timestamp,
-        )
-        .to_vec();
+        let mut datagram = header(kind, false, Stream { sequence, timestamp, ssrc }, timestamp).to_vec();
         datagram.extend(payload);
         datagram
     }
@@ -350,22 +294,13 @@ mod tests {
         for n in 0..200u16 {
             let voice = if n < 100 { &low } else { &high };
             let sequence = if n < 150 { n } else { n.wrapping_sub(1000) };
-            let datagram = packet(
-                PCMA,
-                sequence,
-                1,
-                0,
-                &voice[usize::from(n % 50) * FRAME..][..FRAME],
-            );
+            let datagram = packet(PCMA, sequence, 1, 0, &voice[usize::from(n % 50) * FRAME..][..FRAME]);
             ear.hear(at(n.into()), &datagram, None);
         }
         assert!(ear.has_tone(600, at(0), at(100)) && ear.lacks_tone(600, at(101), at(200)));
         assert!(ear.has_tone(880, at(100), at(200)) && ear.lacks_tone(880, at(0), at(99)));
         assert!((ear.tone_db(600, at(0), at(100)) + 12.0).abs() < 0.3);
-        assert_eq!(
-            (ear.first_heard(880, start), ear.packets(at(10), at(20))),
-            (Some(at(100)), 10)
-        );
+        assert_eq!((ear.first_heard(880, start), ear.packets(at(10), at(20))), (Some(at(100)), 10));
         assert_eq!(ear.first_heard(600, at(100)), None);
         let jumps: Vec<_> = ear.jumps().iter().map(|j| (j.from, j.to, j.new_source)).collect();
         assert_eq!(jumps, [(149, 64686, false)]);
@@ -383,15 +318,7 @@ mod tests {
     #[test]
     fn a_key_is_counted_once_whatever_its_end_packets() {
         let (ear, now) = (Ear::new(), Instant::now());
-        let event = |digit, end| {
-            KeyEvent {
-                digit,
-                end,
-                duration: 800,
-            }
-            .bytes()
-            .unwrap()
-        };
+        let event = |digit, end| KeyEvent { digit, end, duration: 800 }.bytes().unwrap();
         for (sequence, (timestamp, digit, end)) in [
             (0, '1', false),
             (0, '1', true),
@@ -403,11 +330,7 @@ mod tests {
         .into_iter()
         .enumerate()
         {
-            ear.hear(
-                now,
-                &packet(EVENTS, sequence as u16, 1, timestamp, &event(digit, end)),
-                Some(EVENTS),
-            );
+            ear.hear(now, &packet(EVENTS, sequence as u16, 1, timestamp, &event(digit, end)), Some(EVENTS));
         }
         assert_eq!(ear.digits(), "11");
         assert_eq!(ear.keys()[0].length, Duration::from_millis(100));

@@ -21,13 +21,7 @@ pub struct Event {
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:8.3} [{}] {}",
-            self.after.as_secs_f64(),
-            self.call,
-            self.what
-        )
+        write!(f, "{:8.3} [{}] {}", self.after.as_secs_f64(), self.call, self.what)
     }
 }
 
@@ -39,10 +33,7 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn new() -> Self {
-        Self {
-            begun: Instant::now(),
-            events: Mutex::default(),
-        }
+        Self { begun: Instant::now(), events: Mutex::default() }
     }
 
     pub(crate) fn note(&self, call: u32, what: impl Into<String>) {
@@ -50,11 +41,7 @@ impl Log {
         if events.len() == MEMORY {
             events.pop_front();
         }
-        events.push_back(Event {
-            after: self.begun.elapsed(),
-            call,
-            what: what.into(),
-        });
+        events.push_back(Event { after: self.begun.elapsed(), call, what: what.into() });
     }
 
     pub(crate) fn all(&self) -> Vec<Event> {
@@ -64,12 +51,8 @@ impl Log {
     /// The last lines of one call, and of what belongs to none (0: of all).
     pub(crate) fn tail(&self, call: u32) -> String {
         let events = self.events();
-        let mut last: Vec<_> = events
-            .iter()
-            .rev()
-            .filter(|e| call == 0 || e.call == 0 || e.call == call)
-            .take(12)
-            .collect();
+        let mut last: Vec<_> =
+            events.iter().rev().filter(|e| call == 0 || e.call == 0 || e.call == call).take(12).collect();
         last.reverse();
         last.into_iter().map(|event| format!("\n  {event}")).collect()
     }

@@ -33,9 +33,7 @@ impl Tone {
     pub(crate) fn octets(self) -> Arc<[u8]> {
         let amplitude = f64::from(i16::MAX) * 10f64.powf(self.db.min(0.0) / 20.0);
         let step = TAU * f64::from(self.hz) / 8000.0;
-        (0..8000)
-            .map(|n| alaw::encode((amplitude * (step * f64::from(n)).sin()) as i16))
-            .collect()
+        (0..8000).map(|n| alaw::encode((amplitude * (step * f64::from(n)).sin()) as i16)).collect()
     }
 }
 
@@ -124,9 +122,7 @@ impl Mouth {
             pressing: None,
             rest: 0,
         };
-        let mouth = Self {
-            speech: Mutex::new(speech),
-        };
+        let mouth = Self { speech: Mutex::new(speech) };
         mouth.speak(voice);
         mouth
     }
@@ -165,14 +161,8 @@ impl Mouth {
     pub(crate) fn press(&self, digit: char, length: Duration) -> oneshot::Receiver<Instant> {
         let (done, left) = oneshot::channel();
         // an event's duration is 16 bits of samples: 8 s
-        let frames = u32::try_from(length.as_millis().div_ceil(20))
-            .unwrap_or(400)
-            .clamp(1, 400);
-        self.speech().presses.push_back(Press {
-            code_digit: digit,
-            frames,
-            done: Some(done),
-        });
+        let frames = u32::try_from(length.as_millis().div_ceil(20)).unwrap_or(400).clamp(1, 400);
+        self.speech().presses.push_back(Press { code_digit: digit, frames, done: Some(done) });
         left
     }
 
@@ -190,11 +180,7 @@ impl Mouth {
         speech.stream.timestamp = now.wrapping_add(FRAME as u32);
         let to = speech.aim.peer.filter(|_| speech.aim.sends)?;
         if speech.pressing.is_none() && speech.rest == 0 {
-            let begun = speech.presses.pop_front().map(|press| Pressing {
-                press,
-                timestamp: now,
-                sent: 0,
-            });
+            let begun = speech.presses.pop_front().map(|press| Pressing { press, timestamp: now, sent: 0 });
             speech.pressing = begun;
         }
         if let Some(outgoing) = speech.next_of_key(to, out) {
@@ -221,11 +207,7 @@ impl Speech {
         };
         let kind = self.aim.keys_out.unwrap_or(EVENTS);
         let (first, timestamp) = (pressing.sent == 1, pressing.timestamp);
-        let done = if event.end {
-            pressing.press.done.take()
-        } else {
-            None
-        };
+        let done = if event.end { pressing.press.done.take() } else { None };
         if pressing.sent == frames + ENDS {
             self.pressing = None;
             self.rest = REST;
@@ -245,11 +227,7 @@ impl Speech {
         let first = std::mem::take(&mut self.after_pause);
         out[..12].copy_from_slice(&self.head(PCMA, first, now));
         out[12..].copy_from_slice(&self.octets[begin..begin + FRAME]);
-        Some(Outgoing {
-            to,
-            length: 12 + FRAME,
-            done: None,
-        })
+        Some(Outgoing { to, length: 12 + FRAME, done: None })
     }
 
     fn head(&mut self, kind: u8, marker: bool, timestamp: u32) -> [u8; 12] {
@@ -264,21 +242,12 @@ mod tests {
     use super::*;
     use crate::rtp::Packet;
 
-    const START: Stream = Stream {
-        sequence: 65534,
-        timestamp: 1000,
-        ssrc: 7,
-    };
+    const START: Stream = Stream { sequence: 65534, timestamp: 1000, ssrc: 7 };
 
     fn aimed(voice: Voice) -> Mouth {
         let mouth = Mouth::new(voice, START);
         let peer = Some(([127, 0, 0, 1], 9).into());
-        mouth.take_aim(Aim {
-            peer,
-            sends: true,
-            keys_out: Some(96),
-            keys_in: None,
-        });
+        mouth.take_aim(Aim { peer, sends: true, keys_out: Some(96), keys_in: None });
         mouth
     }
 
@@ -291,26 +260,14 @@ mod tests {
         if let Some(done) = outgoing.done {
             done.send(Instant::now()).ok();
         }
-        Some((
-            packet.payload_type,
-            marker,
-            packet.sequence,
-            packet.timestamp,
-            packet.payload.to_vec(),
-        ))
+        Some((packet.payload_type, marker, packet.sequence, packet.timestamp, packet.payload.to_vec()))
     }
 
     #[test]
     fn numbers_begin_where_told_and_wrap() {
         let mouth = aimed(Voice::Silence);
-        let sent: Vec<_> = (0..3)
-            .map(|_| next(&mouth).unwrap())
-            .map(|p| (p.1, p.2, p.3))
-            .collect();
-        assert_eq!(
-            sent,
-            [(true, 65534, 1000), (false, 65535, 1160), (false, 0, 1320)]
-        );
+        let sent: Vec<_> = (0..3).map(|_| next(&mouth).unwrap()).map(|p| (p.1, p.2, p.3)).collect();
+        assert_eq!(sent, [(true, 65534, 1000), (false, 65535, 1160), (false, 0, 1320)]);
         mouth.speak(Voice::Nothing);
         assert_eq!(next(&mouth), None);
         mouth.speak(Voice::Tone(Tone::new(600)));

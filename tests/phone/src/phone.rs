@@ -102,36 +102,17 @@ impl Phone {
         let (wishes, to_do) = mpsc::unbounded_channel();
         let (arrived, arrivals) = mpsc::unbounded_channel();
         let log = Arc::new(Log::new());
-        let settings = Settings {
-            answering: Answering::Ring,
-            voice: Voice::Silence,
-            stream: None,
-            lose: Vec::new(),
-        };
+        let settings =
+            Settings { answering: Answering::Ring, voice: Voice::Silence, stream: None, lose: Vec::new() };
         let settings = Arc::new(Mutex::new(settings));
         // unlike those of any other phone and run: a message of a call that is long over must not be taken for ours
         let nonce = RandomState::new().build_hasher().finish();
-        let line = Line::new(
-            name.to_owned(),
-            socket,
-            Arc::clone(&settings),
-            Arc::clone(&log),
-            arrived,
-            nonce,
-        )?;
+        let line =
+            Line::new(name.to_owned(), socket, Arc::clone(&settings), Arc::clone(&log), arrived, nonce)?;
         tokio::spawn(line.run(receiver, to_do));
         let arrivals = tokio::sync::Mutex::new(arrivals);
-        let inner = Inner {
-            name: name.to_owned(),
-            address,
-            wishes,
-            arrivals,
-            settings,
-            log,
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        let inner = Inner { name: name.to_owned(), address, wishes, arrivals, settings, log };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Its name: the user part of its URI.
@@ -196,13 +177,7 @@ impl Phone {
             on_behalf: None,
         };
         let (reply, begun) = oneshot::channel();
-        self.inner
-            .wishes
-            .send(Wish::Call {
-                call: Box::new(call),
-                reply,
-            })
-            .map_err(|_| Error::Gone)?;
+        self.inner.wishes.send(Wish::Call { call: Box::new(call), reply }).map_err(|_| Error::Gone)?;
         let shared = begun.await.map_err(|_| Error::Gone)??;
         Ok(Call::new(shared, self.inner.wishes.clone()))
     }
@@ -243,10 +218,7 @@ impl Settings {
 
     /// Whether the next message of this kind is to be lost; counts it.
     pub(crate) fn loses(&mut self, kind: &str) -> bool {
-        let found = self
-            .lose
-            .iter_mut()
-            .find(|(lost, left)| lost == kind && *left > 0);
+        let found = self.lose.iter_mut().find(|(lost, left)| lost == kind && *left > 0);
         found.is_some_and(|(_, left)| {
             *left -= 1;
             true

@@ -83,20 +83,14 @@ const KEYS: &[u8; 16] = b"0123456789*#ABCD";
 /// The event code of a key, `None` for what is no key.
 pub(crate) fn key_code(digit: char) -> Option<u8> {
     let digit = u8::try_from(digit.to_ascii_uppercase()).ok()?;
-    KEYS.iter()
-        .position(|key| *key == digit)
-        .and_then(|code| u8::try_from(code).ok())
+    KEYS.iter().position(|key| *key == digit).and_then(|code| u8::try_from(code).ok())
 }
 
 impl KeyEvent {
     pub(crate) fn parse(payload: &[u8]) -> Option<Self> {
         let [code, flags, d0, d1] = *payload.first_chunk()?;
         let digit = char::from(*KEYS.get(usize::from(code))?);
-        Some(Self {
-            digit,
-            end: flags & 0x80 != 0,
-            duration: u16::from_be_bytes([d0, d1]),
-        })
+        Some(Self { digit, end: flags & 0x80 != 0, duration: u16::from_be_bytes([d0, d1]) })
     }
 
     pub(crate) fn bytes(self) -> Option<[u8; 4]> {
@@ -146,11 +140,7 @@ mod tests {
         let codes: Vec<_> = "0159*#Dd".chars().map(key_code).collect();
         assert_eq!(codes, [0, 1, 5, 9, 10, 11, 15, 15].map(Some));
         assert_eq!((key_code('x'), key_code('é')), (None, None));
-        let event = KeyEvent {
-            digit: '#',
-            end: true,
-            duration: 800,
-        };
+        let event = KeyEvent { digit: '#', end: true, duration: 800 };
         assert_eq!(KeyEvent::parse(&event.bytes().unwrap()), Some(event));
         assert_eq!(KeyEvent::parse(&[16, 0, 0, 0]), None);
     }

@@ -28,10 +28,7 @@ pub struct Sound {
 impl Sound {
     /// Sound of these samples at `rate` samples per second (at least 1).
     pub fn new(samples: Vec<i16>, rate: u32) -> Self {
-        Self {
-            samples,
-            rate: rate.max(1),
-        }
+        Self { samples, rate: rate.max(1) }
     }
 
     /// The samples.
@@ -56,11 +53,7 @@ impl Sound {
 
     /// For how long the frequency `hz` is heard between two offsets, in steps of 20 ms.
     pub fn tone_time(&self, hz: u32, from: Duration, to: Duration) -> Duration {
-        let held = self
-            .blocks(hz, from, to)
-            .iter()
-            .filter(|db| **db >= PRESENT)
-            .count();
+        let held = self.blocks(hz, from, to).iter().filter(|db| **db >= PRESENT).count();
         Duration::from_millis(20) * u32::try_from(held).unwrap_or(u32::MAX)
     }
 
@@ -80,16 +73,10 @@ impl Sound {
     /// The offset of the first 20 ms in which the frequency `hz` is heard.
     pub fn first_heard(&self, hz: u32) -> Option<Duration> {
         let step = self.step();
-        let block = self
-            .blocks(hz, Duration::ZERO, Duration::MAX)
-            .iter()
-            .position(|db| *db >= PRESENT)?;
+        let block = self.blocks(hz, Duration::ZERO, Duration::MAX).iter().position(|db| *db >= PRESENT)?;
         let filter = Filter::new(hz, self.rate, step);
         let begins = block * step;
-        let early = self
-            .samples
-            .get(begins..begins + step)
-            .is_some_and(|s| filter.level(s) >= PRESENT);
+        let early = self.samples.get(begins..begins + step).is_some_and(|s| filter.level(s) >= PRESENT);
         let sample = if early { begins } else { begins + step };
         Some(Duration::from_secs_f64(sample as f64 / f64::from(self.rate)))
     }
@@ -121,11 +108,7 @@ impl Sound {
         }
         let length = (2 * step).min(samples.len());
         let filter = Filter::new(hz, self.rate, length);
-        samples
-            .windows(length)
-            .step_by(step)
-            .map(|block| filter.level(block))
-            .collect()
+        samples.windows(length).step_by(step).map(|block| filter.level(block)).collect()
     }
 
     fn step(&self) -> usize {
@@ -135,9 +118,7 @@ impl Sound {
     fn range(&self, from: Duration, to: Duration) -> Range<usize> {
         let index = |at: Duration| {
             let sample = at.as_nanos().saturating_mul(u128::from(self.rate)) / 1_000_000_000;
-            usize::try_from(sample)
-                .unwrap_or(usize::MAX)
-                .min(self.samples.len())
+            usize::try_from(sample).unwrap_or(usize::MAX).min(self.samples.len())
         };
         let end = index(to);
         index(from).min(end)..end
@@ -155,15 +136,10 @@ pub(crate) struct Filter {
 
 impl Filter {
     pub(crate) fn new(hz: u32, rate: u32, length: usize) -> Self {
-        let window: Vec<f64> = (0..length)
-            .map(|n| 0.5 - 0.5 * (TAU * (n as f64 + 0.5) / length as f64).cos())
-            .collect();
+        let window: Vec<f64> =
+            (0..length).map(|n| 0.5 - 0.5 * (TAU * (n as f64 + 0.5) / length as f64).cos()).collect();
         let gain = 2.0 / window.iter().sum::<f64>().max(f64::MIN_POSITIVE) / FULL_SCALE;
-        Self {
-            window,
-            coefficient: 2.0 * (TAU * f64::from(hz) / f64::from(rate)).cos(),
-            gain,
-        }
+        Self { window, coefficient: 2.0 * (TAU * f64::from(hz) / f64::from(rate)).cos(), gain }
     }
 
     /// The level of the frequency in one block, in dBFS.
@@ -221,9 +197,7 @@ mod tests {
 
     #[test]
     fn broken_phases_do_not_hide_a_tone() {
-        let samples: Vec<i16> = (0..50)
-            .flat_map(|n| sine(600, -12.0, 27)[n..n + 160].to_vec())
-            .collect();
+        let samples: Vec<i16> = (0..50).flat_map(|n| sine(600, -12.0, 27)[n..n + 160].to_vec()).collect();
         let level = Sound::new(samples, 8000).tone_db(600, MS(0), MS(1000));
         assert!(level > -16.0, "{level}");
     }

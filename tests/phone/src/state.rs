@@ -131,18 +131,9 @@ impl Shared {
     /// What was seen, for an error.
     pub(crate) fn seen(&self) -> String {
         let view = self.view.borrow().clone();
-        let ending = view
-            .ending
-            .map(|e| format!(" ({:?} by {:?}, cause {:?})", e.how, e.by, e.cause));
-        let transfer = view
-            .transfer
-            .map(|(status, _)| format!(", transfer {status}"))
-            .unwrap_or_default();
-        let held = if view.held.is_some_and(|(held, _)| held) {
-            ", held"
-        } else {
-            ""
-        };
+        let ending = view.ending.map(|e| format!(" ({:?} by {:?}, cause {:?})", e.how, e.by, e.cause));
+        let transfer = view.transfer.map(|(status, _)| format!(", transfer {status}")).unwrap_or_default();
+        let held = if view.held.is_some_and(|(held, _)| held) { ", held" } else { "" };
         format!(
             "it is {:?}{}{held}{transfer}, {}{}",
             view.state,

@@ -17,9 +17,7 @@ const fn ms(millis: u64) -> Duration {
 
 /// A customer who speaks low, and an agent who speaks high and answers at once.
 async fn phones() -> (Phone, Phone) {
-    let customer = Phone::bind(Ipv4Addr::new(127, 0, 0, 2), "+33199000123")
-        .await
-        .unwrap();
+    let customer = Phone::bind(Ipv4Addr::new(127, 0, 0, 2), "+33199000123").await.unwrap();
     let agent = Phone::bind(Ipv4Addr::LOCALHOST, "1001").await.unwrap();
     customer.speak(Tone::new(LOW));
     agent.speak(Tone::new(HIGH));
@@ -48,34 +46,18 @@ async fn both_hear_each_other_and_nobody_else() {
     let (out, inbound) = talk(&customer, &agent).await;
     assert!(out.answered_at().unwrap() >= inbound.answered_at().unwrap());
     assert_eq!((out.is_inbound(), inbound.is_inbound()), (false, true));
-    assert_eq!(
-        (inbound.caller().user.as_str(), out.call_id()),
-        ("+33199000123", inbound.call_id())
-    );
+    assert_eq!((inbound.caller().user.as_str(), out.call_id()), ("+33199000123", inbound.call_id()));
     for (call, hears, lacks) in [(&out, HIGH, LOW), (&inbound, LOW, HIGH)] {
         let heard = call.ear().first_heard(hears, begin).unwrap();
         let (ear, end) = (call.ear(), heard + ms(400));
-        call.wait_for(Until::Packets(ear.all_packets() + 25), LIMIT)
-            .await
-            .unwrap();
-        assert!(
-            ear.has_tone(hears, heard, end) && ear.lacks_tone(lacks, begin, end),
-            "{}",
-            ear.summary()
-        );
-        assert!(
-            (ear.tone_db(hears, heard, end) + 12.0).abs() < 1.5,
-            "{}",
-            ear.tone_db(hears, heard, end)
-        );
+        call.wait_for(Until::Packets(ear.all_packets() + 25), LIMIT).await.unwrap();
+        assert!(ear.has_tone(hears, heard, end) && ear.lacks_tone(lacks, begin, end), "{}", ear.summary());
+        assert!((ear.tone_db(hears, heard, end) + 12.0).abs() < 1.5, "{}", ear.tone_db(hears, heard, end));
         assert!(ear.jumps().is_empty() && ear.strays() == 0);
     }
     out.hang_up().await.unwrap();
     inbound.wait_for(Until::Ended, LIMIT).await.unwrap();
-    assert_eq!(
-        (ending(&out), ending(&inbound)),
-        ((Side::Us, How::Bye), (Side::Them, How::Bye))
-    );
+    assert_eq!((ending(&out), ending(&inbound)), ((Side::Us, How::Bye), (Side::Them, How::Bye)));
     out.hang_up().await.expect("hanging up what is over is no error");
 }
 
@@ -100,19 +82,12 @@ async fn what_is_said_can_be_changed() {
     out.speak(Voice::Silence);
     inbound.wait_for(Until::Lacks(1200), LIMIT).await.unwrap();
     let silent = inbound.ear().all_packets();
-    inbound
-        .wait_for(Until::Packets(silent + 5), LIMIT)
-        .await
-        .expect("silence is sent");
+    inbound.wait_for(Until::Packets(silent + 5), LIMIT).await.expect("silence is sent");
     out.speak(Voice::Nothing);
     let missed = inbound.wait_for(Until::Packets(u64::MAX), ms(200)).await;
     let count = inbound.ear().all_packets();
     assert!(matches!(missed, Err(Error::Missed { .. })));
-    let missed = inbound
-        .wait_for(Until::Packets(count + 1), ms(200))
-        .await
-        .unwrap_err()
-        .to_string();
+    let missed = inbound.wait_for(Until::Packets(count + 1), ms(200)).await.unwrap_err().to_string();
     assert!(
         missed.contains("1001 waited 200ms for Packets") && missed.contains("< INVITE sip:1001@"),
         "{missed}"
@@ -148,13 +123,7 @@ async fn busy_declined_and_left_ringing() {
     let missed = out.wait_for(Until::Answered, ms(100)).await.unwrap_err();
     assert!(missed.to_string().contains("it is Ringing"), "{missed}");
     let inbound = agent.next_call(LIMIT).await.unwrap();
-    assert!(matches!(
-        inbound.hold().await,
-        Err(Error::Unfit {
-            state: State::Ringing,
-            ..
-        })
-    ));
+    assert!(matches!(inbound.hold().await, Err(Error::Unfit { state: State::Ringing, .. })));
     inbound.refuse(480).await.unwrap();
     assert_eq!(out.ended(LIMIT).await.unwrap().how, How::Refused(480));
 }
@@ -170,10 +139,7 @@ async fn a_call_is_cancelled_while_it_rings() {
     let inbound = agent.next_call(LIMIT).await.unwrap();
     assert_eq!(inbound.ended(LIMIT).await.unwrap().how, How::Cancelled);
     let over = inbound.wait_for(Until::Answered, LIMIT).await.unwrap_err();
-    assert!(
-        matches!(over, Error::Over { .. }) && over.to_string().contains("Cancelled by Them"),
-        "{over}"
-    );
+    assert!(matches!(over, Error::Over { .. }) && over.to_string().contains("Cancelled by Them"), "{over}");
 }
 
 #[tokio::test]
@@ -185,10 +151,7 @@ async fn a_caller_hangs_up_before_anything_is_answered() {
     let (hung_up, rang) = tokio::join!(out.hang_up(), inbound.ring());
     hung_up.unwrap();
     rang.unwrap();
-    assert_eq!(
-        (ending(&out), ending(&inbound)),
-        ((Side::Us, How::Cancelled), (Side::Them, How::Cancelled))
-    );
+    assert_eq!((ending(&out), ending(&inbound)), ((Side::Us, How::Cancelled), (Side::Them, How::Cancelled)));
 }
 
 #[tokio::test]
@@ -213,13 +176,7 @@ async fn a_called_phone_hangs_up_after_the_ack_or_at_once_if_told() {
     inbound.answer().await.unwrap();
     inbound.hang_up().await.unwrap();
     assert_eq!(out.ended(LIMIT).await.unwrap().how, How::Bye);
-    let acks = |kind: &str| {
-        agent
-            .events()
-            .iter()
-            .filter(|event| event.what.starts_with(kind))
-            .count()
-    };
+    let acks = |kind: &str| agent.events().iter().filter(|event| event.what.starts_with(kind)).count();
     assert_eq!((acks("x ACK"), acks("< ACK")), (1, 1), "{:#?}", agent.events());
 
     let out = customer.call(&agent.uri(), CallOptions::default()).await.unwrap();
@@ -243,11 +200,7 @@ async fn hold_stops_the_sound_both_ways_and_resume_brings_it_back() {
         held.wait_for(Until::Resumed, LIMIT).await.unwrap();
         held.wait_for(Until::Hears(hz), LIMIT).await.unwrap();
         holder.wait_for(Until::Hears(tone), LIMIT).await.unwrap();
-        assert!(
-            held.ear().jumps().is_empty(),
-            "a pause is no jump: {:?}",
-            held.ear().jumps()
-        );
+        assert!(held.ear().jumps().is_empty(), "a pause is no jump: {:?}", held.ear().jumps());
     }
 }
 
@@ -264,40 +217,19 @@ async fn keys_of_both_kinds_arrive() {
     let left = inbound.press("1#D", Way::Info, ms(250)).await.unwrap();
     let at = out.wait_for(Until::Keys("1#D".into()), LIMIT).await.unwrap();
     assert!(at >= left);
-    let keys = |call: &Call| {
-        call.ear()
-            .keys()
-            .into_iter()
-            .map(|k| (k.digit, k.way, k.length))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(
-        keys(&inbound),
-        [('*', Way::Rtp, ms(100)), ('9', Way::Rtp, ms(100))]
-    );
-    assert_eq!(
-        keys(&out),
-        ['1', '#', 'D'].map(|digit| (digit, Way::Info, ms(250)))
-    );
-    assert!(matches!(
-        out.press("12x", Way::Rtp, ms(100)).await,
-        Err(Error::Key('x'))
-    ));
+    let keys =
+        |call: &Call| call.ear().keys().into_iter().map(|k| (k.digit, k.way, k.length)).collect::<Vec<_>>();
+    assert_eq!(keys(&inbound), [('*', Way::Rtp, ms(100)), ('9', Way::Rtp, ms(100))]);
+    assert_eq!(keys(&out), ['1', '#', 'D'].map(|digit| (digit, Way::Info, ms(250))));
+    assert!(matches!(out.press("12x", Way::Rtp, ms(100)).await, Err(Error::Key('x'))));
     let (pressed, ended) = tokio::join!(out.press("123456", Way::Rtp, ms(500)), inbound.hang_up());
-    assert!(
-        matches!(pressed, Err(Error::Unfit { .. })) && ended.is_ok(),
-        "{pressed:?}"
-    );
+    assert!(matches!(pressed, Err(Error::Unfit { .. })) && ended.is_ok(), "{pressed:?}");
 }
 
 #[tokio::test]
 async fn rtp_begins_and_jumps_where_told() {
     let (customer, agent) = phones().await;
-    let stream = Stream {
-        sequence: 65_530,
-        timestamp: u32::MAX - 100,
-        ssrc: 0xfeed,
-    };
+    let stream = Stream { sequence: 65_530, timestamp: u32::MAX - 100, ssrc: 0xfeed };
     customer.begin_at(stream);
     let (out, inbound) = talk(&customer, &agent).await;
     inbound.wait_for(Until::Packets(20), LIMIT).await.unwrap();
@@ -305,24 +237,12 @@ async fn rtp_begins_and_jumps_where_told() {
     let before = out.stream();
     assert_eq!(before.ssrc, 0xfeed);
     assert!(before.sequence < 1000, "wrapped: {before:?}");
-    out.go_on_at(Stream {
-        sequence: 100,
-        ..before
-    });
+    out.go_on_at(Stream { sequence: 100, ..before });
     let count = inbound.ear().all_packets();
     inbound.wait_for(Until::Packets(count + 5), LIMIT).await.unwrap();
-    out.go_on_at(Stream {
-        ssrc: 0xbeef,
-        sequence: 40_000,
-        timestamp: 0,
-    });
+    out.go_on_at(Stream { ssrc: 0xbeef, sequence: 40_000, timestamp: 0 });
     inbound.wait_for(Until::Packets(count + 20), LIMIT).await.unwrap();
-    let jumps: Vec<_> = inbound
-        .ear()
-        .jumps()
-        .iter()
-        .map(|j| (j.to, j.new_source))
-        .collect();
+    let jumps: Vec<_> = inbound.ear().jumps().iter().map(|j| (j.to, j.new_source)).collect();
     assert_eq!(jumps, [(100, false), (40_000, true)]);
 }
 
@@ -351,10 +271,7 @@ async fn hostile_names_arrive_whole_and_inject_nothing() {
         let inbound = agent.next_call(LIMIT).await.unwrap();
         let written = text.replace('\r', "%0D").replace('\n', "%0A");
         let caller = inbound.caller();
-        assert_eq!(
-            (caller.user.as_str(), caller.display.as_str()),
-            (text, written.as_str())
-        );
+        assert_eq!((caller.user.as_str(), caller.display.as_str()), (text, written.as_str()));
         assert_eq!(inbound.header("X-Note"), Some(written.as_str()));
         assert_eq!(inbound.header("X-Evil"), None);
         out.wait_for(Until::Answered, LIMIT).await.unwrap();
@@ -372,14 +289,8 @@ async fn raw_lines_are_sent_as_they_are() {
     };
     let out = customer.call(&agent.uri(), options).await.unwrap();
     let inbound = agent.next_call(LIMIT).await.unwrap();
-    assert_eq!(
-        (inbound.header("X-Evil"), inbound.header("X-Three")),
-        (Some("1"), Some("3"))
-    );
-    assert_eq!(
-        (inbound.caller().display.as_str(), inbound.header("X-Odd")),
-        ("a b", Some("\u{1}"))
-    );
+    assert_eq!((inbound.header("X-Evil"), inbound.header("X-Three")), (Some("1"), Some("3")));
+    assert_eq!((inbound.caller().display.as_str(), inbound.header("X-Odd")), ("a b", Some("\u{1}")));
     // the tag stands on the last line, so the call cannot come about; but it can be given up
     out.hang_up().await.unwrap();
 }
@@ -390,16 +301,7 @@ async fn many_calls_of_one_phone_are_told_apart() {
     let mut calls = Vec::new();
     for hz in [500, 800, 1100] {
         let voice = Some(Voice::Tone(Tone::new(hz)));
-        let out = customer
-            .call(
-                &agent.uri(),
-                CallOptions {
-                    voice,
-                    ..CallOptions::default()
-                },
-            )
-            .await
-            .unwrap();
+        let out = customer.call(&agent.uri(), CallOptions { voice, ..CallOptions::default() }).await.unwrap();
         let inbound = agent.next_call(LIMIT).await.unwrap();
         inbound.wait_for(Until::Hears(hz), LIMIT).await.unwrap();
         calls.push((out, inbound));
@@ -408,13 +310,7 @@ async fn many_calls_of_one_phone_are_told_apart() {
     calls[1].1.wait_for(Until::Ended, LIMIT).await.unwrap();
     calls[0].1.wait_for(Until::Hears(500), LIMIT).await.unwrap();
     calls[2].1.wait_for(Until::Hears(1100), LIMIT).await.unwrap();
-    assert_eq!(
-        calls[2]
-            .1
-            .ear()
-            .first_heard(800, calls[0].0.answered_at().unwrap()),
-        None
-    );
+    assert_eq!(calls[2].1.ear().first_heard(800, calls[0].0.answered_at().unwrap()), None);
 }
 
 #[tokio::test]
@@ -428,18 +324,9 @@ async fn a_phone_that_is_let_go_says_goodbye() {
 #[tokio::test]
 async fn nobody_outside_the_loopback_is_called() {
     let (customer, _) = phones().await;
-    for uri in [
-        "sip:1@192.0.2.1",
-        "sip:1@example.org",
-        "tel:1",
-        "",
-        "sip:1@127.0.0.1@192.0.2.1:5060",
-    ] {
+    for uri in ["sip:1@192.0.2.1", "sip:1@example.org", "tel:1", "", "sip:1@127.0.0.1@192.0.2.1:5060"] {
         let refused = customer.call(uri, CallOptions::default()).await;
         assert!(matches!(refused, Err(Error::Address(_))), "{uri}");
     }
-    assert!(matches!(
-        Phone::bind([192, 0, 2, 1], "x").await,
-        Err(Error::Address(_))
-    ));
+    assert!(matches!(Phone::bind([192, 0, 2, 1], "x").await, Err(Error::Address(_))));
 }

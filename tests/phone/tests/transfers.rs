@@ -24,21 +24,13 @@ async fn talk(from: &Phone, to: &Phone) -> (Call, Call) {
 
 #[tokio::test]
 async fn a_blind_transfer_joins_the_other_two() {
-    let (customer, agent, expert) = (
-        phone("c", 500).await,
-        phone("a", 800).await,
-        phone("e", 1100).await,
-    );
+    let (customer, agent, expert) = (phone("c", 500).await, phone("a", 800).await, phone("e", 1100).await);
     let (out, inbound) = talk(&customer, &agent).await;
     inbound.refer(&expert.uri()).await.unwrap();
     let onward = customer.next_call(LIMIT).await.unwrap();
     assert!(!onward.is_inbound());
     let arrived = expert.next_call(LIMIT).await.unwrap();
-    assert!(
-        arrived
-            .header("Referred-By")
-            .is_some_and(|by| by.contains("<sip:a@"))
-    );
+    assert!(arrived.header("Referred-By").is_some_and(|by| by.contains("<sip:a@")));
     inbound.wait_for(Until::Transferred, LIMIT).await.unwrap();
     assert_eq!(inbound.ended(LIMIT).await.unwrap().how, How::Transferred);
     out.wait_for(Until::Ended, LIMIT).await.unwrap();
@@ -48,19 +40,12 @@ async fn a_blind_transfer_joins_the_other_two() {
 
 #[tokio::test]
 async fn a_transfer_to_somebody_busy_fails_and_the_call_goes_on() {
-    let (customer, agent, expert) = (
-        phone("c", 500).await,
-        phone("a", 800).await,
-        phone("e", 1100).await,
-    );
+    let (customer, agent, expert) = (phone("c", 500).await, phone("a", 800).await, phone("e", 1100).await);
     expert.answer_with(Answering::BUSY);
     let (_out, inbound) = talk(&customer, &agent).await;
     inbound.refer(&expert.uri()).await.unwrap();
     inbound.wait_for(Until::TransferFailed, LIMIT).await.unwrap();
-    assert_eq!(
-        customer.next_call(LIMIT).await.unwrap().ending().map(|e| e.how),
-        Some(How::Refused(486))
-    );
+    assert_eq!(customer.next_call(LIMIT).await.unwrap().ending().map(|e| e.how), Some(How::Refused(486)));
     inbound.wait_for(Until::Hears(500), LIMIT).await.unwrap();
     let refused = inbound.refer("sip:x@example.org").await.unwrap_err();
     assert!(matches!(refused, Error::Refused { status: 400, .. }), "{refused}");
@@ -68,11 +53,7 @@ async fn a_transfer_to_somebody_busy_fails_and_the_call_goes_on() {
 
 #[tokio::test]
 async fn an_attended_transfer_replaces_the_consultation() {
-    let (customer, agent, expert) = (
-        phone("c", 500).await,
-        phone("a", 800).await,
-        phone("e", 1100).await,
-    );
+    let (customer, agent, expert) = (phone("c", 500).await, phone("a", 800).await, phone("e", 1100).await);
     let (out, inbound) = talk(&customer, &agent).await;
     inbound.hold().await.unwrap();
     let (consult, consulted) = talk(&agent, &expert).await;
@@ -84,25 +65,10 @@ async fn an_attended_transfer_replaces_the_consultation() {
     assert_eq!(inbound.ended(LIMIT).await.unwrap().how, How::Transferred);
     out.wait_for(Until::Ended, LIMIT).await.unwrap();
     taken.wait_for(Until::Hears(500), LIMIT).await.unwrap();
-    customer
-        .next_call(LIMIT)
-        .await
-        .unwrap()
-        .wait_for(Until::Hears(1100), LIMIT)
-        .await
-        .unwrap();
+    customer.next_call(LIMIT).await.unwrap().wait_for(Until::Hears(1100), LIMIT).await.unwrap();
     // the consultation is gone: it cannot be replaced again
     let again = inbound.refer_to(&consult).await.unwrap_err();
-    assert!(
-        matches!(
-            again,
-            Error::Unfit {
-                state: State::Ended,
-                ..
-            }
-        ),
-        "{again}"
-    );
+    assert!(matches!(again, Error::Unfit { state: State::Ended, .. }), "{again}");
 }
 
 #[tokio::test]
@@ -118,17 +84,9 @@ async fn lost_messages_are_sent_again() {
     inbound.hang_up().await.unwrap();
     assert_eq!(out.ended(LIMIT).await.unwrap().how, How::Bye);
     let lost: Vec<_> = customer.events().into_iter().chain(agent.events()).collect();
+    assert_eq!(lost.iter().filter(|event| event.what.starts_with("x ")).count(), 6, "{lost:#?}");
     assert_eq!(
-        lost.iter().filter(|event| event.what.starts_with("x ")).count(),
-        6,
-        "{lost:#?}"
-    );
-    assert_eq!(
-        agent
-            .next_call(Duration::from_millis(100))
-            .await
-            .err()
-            .map(|e| e.to_string().contains("no call")),
+        agent.next_call(Duration::from_millis(100)).await.err().map(|e| e.to_string().contains("no call")),
         Some(true)
     );
 }
@@ -174,10 +132,7 @@ async fn an_answer_that_crosses_the_cancel_is_hung_up() {
     let (hung_up, answered) = tokio::join!(out.hang_up(), inbound.answer());
     hung_up.unwrap();
     answered.unwrap();
-    assert_eq!(
-        out.ending().map(|e| (e.by, e.how)),
-        Some((Side::Us, How::Cancelled))
-    );
+    assert_eq!(out.ending().map(|e| (e.by, e.how)), Some((Side::Us, How::Cancelled)));
     assert_eq!(inbound.ended(LIMIT).await.unwrap().how, How::Bye);
 }
 
@@ -189,7 +144,5 @@ async fn a_dead_phone_says_nothing_until_it_is_plugged_in() {
     let missed = out.wait_for(Until::Ringing, Duration::from_millis(300)).await;
     assert!(matches!(missed, Err(Error::Missed { .. })) && out.state() == State::Calling);
     agent.answer_with(Answering::After(Duration::ZERO));
-    out.wait_for(Until::Answered, LIMIT)
-        .await
-        .expect("the INVITE comes again");
+    out.wait_for(Until::Answered, LIMIT).await.expect("the INVITE comes again");
 }

@@ -37,11 +37,8 @@ impl Situation<'_> {
         let purposes: BTreeSet<_> = candidates.iter().map(|case| case.purpose.clone()).collect();
         let gates: BTreeSet<Gate> = candidates.iter().map(|case| case.combined.gate).collect();
 
-        let mut elements: BTreeSet<_> = candidates
-            .iter()
-            .flat_map(|case| &case.combined.announce)
-            .copied()
-            .collect();
+        let mut elements: BTreeSet<_> =
+            candidates.iter().flat_map(|case| &case.combined.announce).copied().collect();
         elements.insert(Element::Recorded);
         elements.extend(gates.contains(&Gate::OptOut).then_some(Element::Object));
         elements.extend(gates.contains(&Gate::OptIn).then_some(Element::Accept));
@@ -51,16 +48,8 @@ impl Situation<'_> {
         let prompt = self.line.prompt(language);
         Some(Announce {
             gate,
-            to: self
-                .facts
-                .outer_legs()
-                .filter(lacks_one)
-                .map(|leg| leg.id.clone())
-                .collect(),
-            prompt: prompt.map(|p| PromptRef {
-                language: p.language.clone(),
-                version: p.version.clone(),
-            }),
+            to: self.facts.outer_legs().filter(lacks_one).map(|leg| leg.id.clone()).collect(),
+            prompt: prompt.map(|p| PromptRef { language: p.language.clone(), version: p.version.clone() }),
             elements,
             keys: caller_keys(self.line, language, &gates),
             purposes,
@@ -79,18 +68,9 @@ fn is_candidate(reason: Reason) -> bool {
 fn caller_keys(line: &Line, language: Option<&str>, gates: &BTreeSet<Gate>) -> BTreeMap<Function, Arc<str>> {
     let keys = line.keys_in(language);
     let named = |function: Function| Some((function, keys.digits(function)?.clone()));
-    let object = gates
-        .contains(&Gate::OptOut)
-        .then(|| named(Function::Object))
-        .flatten();
-    let accept = gates
-        .contains(&Gate::OptIn)
-        .then(|| named(Function::Accept))
-        .flatten();
-    [object, accept, named(Function::Info)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let object = gates.contains(&Gate::OptOut).then(|| named(Function::Object)).flatten();
+    let accept = gates.contains(&Gate::OptIn).then(|| named(Function::Accept)).flatten();
+    [object, accept, named(Function::Info)].into_iter().flatten().collect()
 }
 
 /// What to announce to a caller before an agent is known.
@@ -106,10 +86,7 @@ pub fn announcement(facts: &Facts, policy: &Policy) -> Option<Announce> {
     if drawn.agent_legs().next().is_none() && !drawn.is_among_agents() {
         for agent in distinct_agents(policy, &drawn) {
             let mut answered = drawn.clone();
-            answered.legs.push(Leg {
-                agent: Some(agent),
-                ..Leg::new("agent", LegKind::Agent)
-            });
+            answered.legs.push(Leg { agent: Some(agent), ..Leg::new("agent", LegKind::Agent) });
             together = union(together, announced_if(&answered, policy));
         }
     }
@@ -151,13 +128,7 @@ fn distinct_agents(policy: &Policy, facts: &Facts) -> Vec<Arc<str>> {
             .map(|campaign| &campaign.name)
             .collect();
         let exempt = site.exempt.agents.contains(id);
-        let sort = (
-            &agent.country,
-            by_then(agent.notice),
-            by_then(agent.consent),
-            campaigns,
-            exempt,
-        );
+        let sort = (&agent.country, by_then(agent.notice), by_then(agent.consent), campaigns, exempt);
         sorts.entry(sort).or_insert_with(|| id.clone());
     }
     sorts.into_values().collect()

@@ -27,14 +27,8 @@ use crate::retention::{Because, Dates, Occasion, limits};
 use crate::words::*;
 
 /// What is never recorded by this product, whatever a pack says.
-pub const NEVER: [&str; 6] = [
-    "covert",
-    "emotion-inference",
-    "exempt-person",
-    "payment-data",
-    "private-call",
-    "screen-capture",
-];
+pub const NEVER: [&str; 6] =
+    ["covert", "emotion-inference", "exempt-person", "payment-data", "private-call", "screen-capture"];
 
 /// What may be recorded at a moment of a call, and what follows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -166,54 +160,32 @@ impl<'a> Situation<'a> {
 
     /// The purposes of the line, each with its reason.
     pub(crate) fn cases(&self) -> Vec<Case<'a>> {
-        self.line
-            .purposes
-            .iter()
-            .map(|purpose| self.case(purpose))
-            .collect()
+        self.line.purposes.iter().map(|purpose| self.case(purpose)).collect()
     }
 
     fn case(&self, purpose: &Purpose) -> Case<'a> {
         let force = self.reach.rules_for(purpose);
         let combined = combine(&force);
         let missing = self.missing(&force, &combined);
-        let rate = campaign::rate(
-            self.policy,
-            self.line,
-            self.facts,
-            self.unknown,
-            purpose,
-            (&force, &combined),
-        );
-        let mut case = Case {
-            purpose: purpose.clone(),
-            force,
-            combined,
-            missing,
-            rate,
-            reason: Reason::NoRule,
-        };
+        let rate =
+            campaign::rate(self.policy, self.line, self.facts, self.unknown, purpose, (&force, &combined));
+        let mut case =
+            Case { purpose: purpose.clone(), force, combined, missing, rate, reason: Reason::NoRule };
         case.reason = self.reason(&case);
         case
     }
 
     fn decision(&self, explained: bool) -> Decision {
         let cases = self.cases();
-        let purposes: BTreeMap<_, _> = cases
-            .iter()
-            .map(|case| (case.purpose.clone(), self.verdict(case, explained)))
-            .collect();
+        let purposes: BTreeMap<_, _> =
+            cases.iter().map(|case| (case.purpose.clone(), self.verdict(case, explained))).collect();
         let recorded = || cases.iter().filter(|case| case.reason == Reason::Ok);
         let rules = || cases.iter().flat_map(|case| &case.force.rules);
         let files = rules().filter_map(|r| r.file).chain(self.reach.overlays());
         Decision {
             record: recorded().next().is_some(),
             recorded_purposes: recorded().map(|case| case.purpose.clone()).collect(),
-            service: purposes
-                .values()
-                .map(|v| v.service)
-                .max()
-                .unwrap_or(Refusal::Continue),
+            service: purposes.values().map(|v| v.service).max().unwrap_or(Refusal::Continue),
             announce: self.announce(&cases),
             retention: Dates::latest(purposes.values().filter_map(|v| v.retention)),
             obligations: recorded()
@@ -235,11 +207,7 @@ impl<'a> Situation<'a> {
         let limits = record.then(|| limits(&case.force, &Occasion::moment(self.facts.at())));
         let because = explained.then(|| Whys {
             gate: because_of_gate(&case.force, &case.combined),
-            rate: case
-                .rate
-                .as_ref()
-                .map(|rate| rate.because(&case.force))
-                .unwrap_or_default(),
+            rate: case.rate.as_ref().map(|rate| rate.because(&case.force)).unwrap_or_default(),
             dates: limits.as_ref().map(|limits| limits.because()).unwrap_or_default(),
         });
         Verdict {

@@ -54,10 +54,7 @@ impl Situation<'_> {
             Reason::OtherProofExists
         } else if outer_has_not_heard(|leg, p| leg.heard.as_ref().is_some_and(|heard| !heard.contains(p))) {
             Reason::PurposeNotAnnounced
-        } else if case
-            .rate
-            .as_ref()
-            .is_some_and(|r| !self.facts.sampling.is_drawn(&r.campaign.name, r.value))
+        } else if case.rate.as_ref().is_some_and(|r| !self.facts.sampling.is_drawn(&r.campaign.name, r.value))
         {
             Reason::NotSampled
         } else if outer_has_not_heard(|leg, _| leg.heard.is_none()) {
@@ -89,11 +86,7 @@ impl Situation<'_> {
     }
 
     fn is_out_of_phase(&self, combined: &Combined) -> bool {
-        combined
-            .phases
-            .iter()
-            .filter_map(|phase| phase.flag())
-            .any(|flag| !self.facts.flags.contains(&flag))
+        combined.phases.iter().filter_map(|phase| phase.flag()).any(|flag| !self.facts.flags.contains(&flag))
     }
 
     /// Whether an objection to the purpose counts.
@@ -125,12 +118,7 @@ impl Situation<'_> {
 
     /// What the rules in force ask to be on file, and is not.
     pub(super) fn missing(&self, force: &Force<'_>, combined: &Combined) -> BTreeSet<Prerequisite> {
-        combined
-            .prerequisites
-            .iter()
-            .copied()
-            .filter(|asked| !self.is_on_file(*asked, force))
-            .collect()
+        combined.prerequisites.iter().copied().filter(|asked| !self.is_on_file(*asked, force)).collect()
     }
 
     fn is_on_file(&self, asked: Prerequisite, force: &Force<'_>) -> bool {

@@ -46,11 +46,8 @@ pub fn stakes(facts: &Facts, policy: &Policy) -> Vec<Stake> {
             case.reason < Reason::ExemptLeg || situation.somebody_objects(&case.purpose, &case.combined);
         let too_early = campaign.stratify == Stratify::Agent && agent.is_none();
         let settled = facts.sampling.drawn.contains_key(&campaign.name);
-        let share = stratum(
-            campaign.stratify,
-            agent.and_then(|leg| leg.agent.as_deref()),
-            facts.queue.as_deref(),
-        );
+        let share =
+            stratum(campaign.stratify, agent.and_then(|leg| leg.agent.as_deref()), facts.queue.as_deref());
         (!hopeless && !too_early && !settled).then(|| Stake {
             campaign: campaign.name.clone(),
             purpose: case.purpose.clone(),

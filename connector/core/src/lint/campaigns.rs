@@ -24,17 +24,10 @@ impl<'a> Lint<'a> {
             }
             if campaign.until.is_none() {
                 let is_training = campaign.purpose.as_str() == "training";
-                let code = if is_training {
-                    Code::PermanentTraining
-                } else {
-                    Code::CampaignNoEnd
-                };
+                let code = if is_training { Code::PermanentTraining } else { Code::CampaignNoEnd };
                 self.report(code, &(&at / "until"), "set an end: without one it is never open");
             }
-            if self
-                .zones(&campaign.purpose)
-                .any(|zone| is_empty(campaign.from, campaign.until, zone))
-            {
+            if self.zones(&campaign.purpose).any(|zone| is_empty(campaign.from, campaign.until, zone)) {
                 self.report(Code::BadValue, &(&at / "until"), "it ends before it begins");
             }
         }
@@ -43,13 +36,8 @@ impl<'a> Lint<'a> {
             for purpose in &line.purposes {
                 let force = whole.rules_for(purpose);
                 let combined = combine(&force);
-                let mut campaigns: Vec<_> = self
-                    .policy
-                    .site()
-                    .campaigns
-                    .values()
-                    .filter(|c| runs_on(c, line, purpose))
-                    .collect();
+                let mut campaigns: Vec<_> =
+                    self.policy.site().campaigns.values().filter(|c| runs_on(c, line, purpose)).collect();
                 campaigns.sort_by_key(|campaign| campaign.from.start(&line.zone));
                 for campaign in &campaigns {
                     self.check_length(campaign, line, &combined);
@@ -66,11 +54,7 @@ impl<'a> Lint<'a> {
         };
         if until.end(&line.zone) > cut(campaign.from, days, &line.zone) {
             let path = Path::of("campaigns") / &*campaign.name / "until";
-            self.report(
-                Code::CampaignTooLong,
-                &path,
-                format!("at most {days} days are allowed"),
-            );
+            self.report(Code::CampaignTooLong, &path, format!("at most {days} days are allowed"));
         }
     }
 
@@ -80,18 +64,12 @@ impl<'a> Lint<'a> {
         let covers = |exception: &&Exception| {
             exception.purpose == campaign.purpose
                 && exception.from.start(zone) <= campaign.from.start(zone)
-                && campaign
-                    .until
-                    .is_some_and(|until| until.end(zone) <= exception.until.end(zone))
+                && campaign.until.is_some_and(|until| until.end(zone) <= exception.until.end(zone))
         };
         let (raised, _) = raised_cap(self.policy, line, force, cap, covers);
         if campaign.rate > raised {
             let path = Path::of("campaigns") / &*campaign.name / "rate";
-            self.report(
-                Code::RateAboveCap,
-                &path,
-                format!("at most {raised} of a thousand are allowed"),
-            );
+            self.report(Code::RateAboveCap, &path, format!("at most {raised} of a thousand are allowed"));
         }
     }
 
@@ -122,11 +100,7 @@ impl<'a> Lint<'a> {
 
     fn report_chain(&self, campaign: &Campaign, days: u16) {
         let is_training = campaign.purpose.as_str() == "training";
-        let code = if is_training {
-            Code::CampaignChainTraining
-        } else {
-            Code::CampaignChain
-        };
+        let code = if is_training { Code::CampaignChainTraining } else { Code::CampaignChain };
         let path = Path::of("campaigns") / &*campaign.name / "from";
         let hint =
             format!("with those before it, it is longer than {days} days: pause for {PAUSE_DAYS} days");
@@ -142,18 +116,11 @@ impl<'a> Lint<'a> {
             {
                 self.report(Code::BadValue, &(&at / "until"), "it ends before it begins");
             }
-            for line in self
-                .lines()
-                .filter(|line| line.purposes.contains(&exception.purpose))
-            {
+            for line in self.lines().filter(|line| line.purposes.contains(&exception.purpose)) {
                 let (needs, days) = exception_terms(&self.whole(line).rules_for(&exception.purpose));
                 for who in needs.iter().filter(|who| !exception.approved_by(**who)) {
                     let path = &at / "approved" / who.as_str();
-                    self.report(
-                        Code::ExceptionNotApproved,
-                        &path,
-                        format!("{who} has to approve it"),
-                    );
+                    self.report(Code::ExceptionNotApproved, &path, format!("{who} has to approve it"));
                 }
                 let zone = &line.zone;
                 if let Some(days) = days
@@ -168,11 +135,8 @@ impl<'a> Lint<'a> {
 
     /// The zones a date for a purpose is read in: those of the lines that use it, or that of the site.
     fn zones(&self, purpose: &Purpose) -> impl Iterator<Item = &'a Zone> + use<'a> {
-        let using: Vec<_> = self
-            .lines()
-            .filter(|line| line.purposes.contains(purpose))
-            .map(|line| &line.zone)
-            .collect();
+        let using: Vec<_> =
+            self.lines().filter(|line| line.purposes.contains(purpose)).map(|line| &line.zone).collect();
         let none_uses = using.is_empty().then_some(&self.policy.site().zone);
         using.into_iter().chain(none_uses)
     }
@@ -183,9 +147,5 @@ fn is_empty(from: Bound, until: Option<Bound>, zone: &Zone) -> bool {
 }
 
 fn runs_on(campaign: &Campaign, line: &Line, purpose: &Purpose) -> bool {
-    campaign.purpose == *purpose
-        && campaign
-            .lines
-            .as_ref()
-            .is_none_or(|lines| lines.contains(&line.name))
+    campaign.purpose == *purpose && campaign.lines.as_ref().is_none_or(|lines| lines.contains(&line.name))
 }

@@ -40,17 +40,9 @@ impl<'a> Lint<'a> {
                 format!("{purpose}: one rule orders it, another bans it"),
             );
         } else if combined.duty == CombinedDuty::Must && combined.gate == Gate::Forbidden {
-            let own = self
-                .policy
-                .site()
-                .tighten
-                .get(purpose)
-                .is_some_and(|rule| rule.gate == Gate::Forbidden);
-            let path = if own {
-                Path::of("tighten") / purpose.as_str() / "gate"
-            } else {
-                at_line
-            };
+            let own =
+                self.policy.site().tighten.get(purpose).is_some_and(|rule| rule.gate == Gate::Forbidden);
+            let path = if own { Path::of("tighten") / purpose.as_str() / "gate" } else { at_line };
             self.report(
                 Code::DutyConflict,
                 &path,
@@ -66,11 +58,7 @@ impl<'a> Lint<'a> {
         let outlasted = |rule: &Rule| rule.retention.max.is_some_and(|max| max.weight() < minimum);
         if combined.retention_conflict {
             let own = self.policy.site().tighten.get(purpose).is_some_and(outlasted);
-            let path = if own {
-                Path::of("tighten") / purpose.as_str() / "max"
-            } else {
-                at_line
-            };
+            let path = if own { Path::of("tighten") / purpose.as_str() / "max" } else { at_line };
             self.report(
                 Code::RetentionConflict,
                 &path,
@@ -103,27 +91,19 @@ impl<'a> Lint<'a> {
                 .filter_map(|language| language.get(..2))
                 .collect();
             let spoken = |prompt: &crate::policy::Prompt| {
-                prompt
-                    .language
-                    .get(..2)
-                    .is_some_and(|language| languages.contains(language))
+                prompt.language.get(..2).is_some_and(|language| languages.contains(language))
             };
             if !languages.is_empty() && !line.prompts.iter().any(spoken) {
                 let list: Vec<_> = languages.iter().copied().collect();
-                self.report(
-                    Code::Language,
-                    &path,
-                    format!("no prompt speaks one of: {}", list.join(", ")),
-                );
+                self.report(Code::Language, &path, format!("no prompt speaks one of: {}", list.join(", ")));
             }
         }
     }
 
     fn check_numbers(&self, line: &Line) {
         for (index, number) in line.numbers.iter().enumerate() {
-            let elsewhere = self
-                .lines()
-                .find(|other| other.name < line.name && other.numbers.contains(number));
+            let elsewhere =
+                self.lines().find(|other| other.name < line.name && other.numbers.contains(number));
             if let Some(other) = elsewhere {
                 let path = Path::of("lines") / &*line.name / "numbers" / index;
                 self.report(
@@ -139,11 +119,7 @@ impl<'a> Lint<'a> {
         let transfers = &self.policy.site().prerequisites.transfers;
         for territory in asked.into_iter().filter(|t| !transfers.contains_key(t.country())) {
             let path = Path::of("prerequisites") / "transfers" / territory.country();
-            self.report(
-                Code::Prerequisite,
-                &path,
-                "name the instrument that makes the transfer lawful",
-            );
+            self.report(Code::Prerequisite, &path, "name the instrument that makes the transfer lawful");
         }
     }
 
@@ -223,9 +199,6 @@ impl<'a> Lint<'a> {
 
 /// The shortest maximum of the rules, as a weight.
 fn shortest_maximum(force: &Force<'_>) -> Option<u32> {
-    let maxima = force
-        .rules
-        .iter()
-        .flat_map(|r| [r.rule.retention.max, r.rule.retention.exact]);
+    let maxima = force.rules.iter().flat_map(|r| [r.rule.retention.max, r.rule.retention.exact]);
     maxima.flatten().map(|period| period.weight()).min()
 }

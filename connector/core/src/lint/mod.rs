@@ -60,11 +60,7 @@ fn check_site(site: File<'_>, packs: &[File<'_>], findings: &Findings) {
     let Ok(document) = Document::parse(site.0, site.1) else {
         return;
     };
-    let lint = Lint {
-        policy: &policy,
-        document: &document,
-        findings,
-    };
+    let lint = Lint { policy: &policy, document: &document, findings };
     if lint.names_resolve() {
         lint.check_lines();
         lint.check_prompts();
@@ -93,36 +89,18 @@ impl<'a> Lint<'a> {
     /// The laws of a line as a whole: all its markets, and the employees of all countries the policy has agents in.
     fn whole(&self, line: &'a Line) -> Reach<'a> {
         let markets = line.markets.iter().cloned().collect();
-        let agents = self
-            .policy
-            .site()
-            .agents
-            .values()
-            .map(|agent| agent.country.clone())
-            .collect();
+        let agents = self.policy.site().agents.values().map(|agent| agent.country.clone()).collect();
         Reach::of_territories(self.policy, line, markets, agents, true)
     }
 
     /// The laws of one market of a line, without employees.
     fn market(&self, line: &'a Line, market: &Territory) -> Reach<'a> {
-        Reach::of_territories(
-            self.policy,
-            line,
-            BTreeSet::from([market.clone()]),
-            BTreeSet::new(),
-            true,
-        )
+        Reach::of_territories(self.policy, line, BTreeSet::from([market.clone()]), BTreeSet::new(), true)
     }
 
     /// The same before the site tightens anything.
     fn market_untightened(&self, line: &'a Line, market: &Territory) -> Reach<'a> {
-        Reach::of_territories(
-            self.policy,
-            line,
-            BTreeSet::from([market.clone()]),
-            BTreeSet::new(),
-            false,
-        )
+        Reach::of_territories(self.policy, line, BTreeSet::from([market.clone()]), BTreeSet::new(), false)
     }
 
     /// The territory packs of a market.

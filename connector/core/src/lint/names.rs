@@ -18,23 +18,14 @@ impl Lint<'_> {
             self.check_packs(&(&at / "sectors"), &line.sectors, PackKind::Sector);
             self.check_purposes(&(&at / "purposes"), &line.purposes);
             if line.prompts.is_empty() {
-                self.report(
-                    Code::MissingKey,
-                    &(&at / "prompts"),
-                    "add a prompt, named by its language",
-                );
+                self.report(Code::MissingKey, &(&at / "prompts"), "add a prompt, named by its language");
             }
         }
         for campaign in site.campaigns.values() {
             let at = Path::of("campaigns") / &*campaign.name;
             self.check_purpose(&at / "purpose", &campaign.purpose);
             let lines = campaign.lines.as_deref().unwrap_or_default();
-            self.check_names(
-                &(&at / "lines"),
-                lines,
-                |line| site.lines.contains_key(line),
-                "no such line",
-            );
+            self.check_names(&(&at / "lines"), lines, |line| site.lines.contains_key(line), "no such line");
             let agents = campaign.agents.as_deref().unwrap_or_default();
             self.check_names(
                 &(&at / "agents"),
@@ -44,10 +35,7 @@ impl Lint<'_> {
             );
         }
         for exception in site.exceptions.values() {
-            self.check_purpose(
-                Path::of("exceptions") / &*exception.name / "purpose",
-                &exception.purpose,
-            );
+            self.check_purpose(Path::of("exceptions") / &*exception.name / "purpose", &exception.purpose);
         }
         for (role, purposes) in &site.roles {
             self.check_purposes(&(Path::of("roles") / &**role), purposes);
@@ -61,11 +49,9 @@ impl Lint<'_> {
     fn check_packs(&self, at: &Path, ids: &[Arc<str>], kind: PackKind) {
         for (index, id) in ids.iter().enumerate() {
             match self.policy.packs().named(id) {
-                None => self.report(
-                    Code::UnknownRef,
-                    &(at / index),
-                    format!("the pack `{id}` is not loaded"),
-                ),
+                None => {
+                    self.report(Code::UnknownRef, &(at / index), format!("the pack `{id}` is not loaded"))
+                }
                 Some(pack) if pack.kind != kind => {
                     self.report(
                         Code::BadValue,
@@ -86,11 +72,7 @@ impl Lint<'_> {
 
     fn check_purpose(&self, at: Path, purpose: &Purpose) {
         if !self.policy.site().purposes.contains(purpose) {
-            self.report(
-                Code::UnknownRef,
-                &at,
-                format!("add `{purpose}` to the purposes of the site"),
-            );
+            self.report(Code::UnknownRef, &at, format!("add `{purpose}` to the purposes of the site"));
         }
     }
 

@@ -19,11 +19,7 @@ pub(super) fn check(
     today: Option<Date>,
     findings: &Findings,
 ) {
-    let lint = PackLint {
-        document,
-        pack,
-        findings,
-    };
+    let lint = PackLint { document, pack, findings };
     lint.check_parent(loaded);
     lint.check_head();
     pack.rules.iter().for_each(|rule| lint.check_rule(rule));
@@ -55,11 +51,7 @@ impl PackLint<'_> {
             self.report(Code::BadValue, path(), "a sector or overlay pack has no parent");
         }
         match loaded.named(parent) {
-            None => self.report(
-                Code::UnknownRef,
-                path(),
-                format!("the pack `{parent}` is not loaded"),
-            ),
+            None => self.report(Code::UnknownRef, path(), format!("the pack `{parent}` is not loaded")),
             Some(found) if !PARENTS.contains(&found.kind) => {
                 self.report(
                     Code::BadValue,
@@ -69,11 +61,8 @@ impl PackLint<'_> {
             }
             Some(_) => {}
         }
-        let is_own_ancestor = loaded
-            .lineage(self.pack)
-            .last()
-            .and_then(|last| last.parent.as_ref())
-            == Some(&self.pack.id);
+        let is_own_ancestor =
+            loaded.lineage(self.pack).last().and_then(|last| last.parent.as_ref()) == Some(&self.pack.id);
         if is_own_ancestor {
             self.report(Code::ParentCycle, path(), "the pack is its own ancestor");
         }
@@ -85,11 +74,7 @@ impl PackLint<'_> {
             self.report(Code::MissingKey, Path::of("territory"), "say where it applies");
         }
         if self.pack.review_due > self.pack.reviewed_on.saturating_add(12.months()) {
-            self.report(
-                Code::BadValue,
-                Path::of("review_due"),
-                "at most twelve months after `reviewed_on`",
-            );
+            self.report(Code::BadValue, Path::of("review_due"), "at most twelve months after `reviewed_on`");
         }
     }
 
@@ -106,11 +91,7 @@ impl PackLint<'_> {
             self.report(Code::BadValue, at() / "purposes", "`*` stands alone");
         }
         if !rule.objection_offered && rule.duty != Duty::Must {
-            self.report(
-                Code::BadValue,
-                at() / "objection",
-                "only a duty can withhold the objection",
-            );
+            self.report(Code::BadValue, at() / "objection", "only a duty can withhold the objection");
         }
         self.check_retention(rule, at() / "retention");
         self.check_sources(rule, at());
@@ -138,21 +119,13 @@ impl PackLint<'_> {
             self.report(Code::MissingKey, &at / "provisional", hint);
         }
         if retention.extended.is_some() && retention.min.is_none() {
-            self.report(
-                Code::MissingKey,
-                &at / "min",
-                "`extended` replaces a minimum: say which",
-            );
+            self.report(Code::MissingKey, &at / "min", "`extended` replaces a minimum: say which");
         }
         if let (Some(max), Some(min)) = (retention.max, retention.min)
             && retention.hard_max == Some(true)
             && max.weight() < min.weight()
         {
-            self.report(
-                Code::RetentionConflict,
-                &at / "max",
-                "the hard maximum is shorter than the minimum",
-            );
+            self.report(Code::RetentionConflict, &at / "max", "the hard maximum is shorter than the minimum");
         }
     }
 
@@ -163,19 +136,11 @@ impl PackLint<'_> {
         }
         let found: Vec<_> = cited.iter().map(|name| self.pack.sources.get(name)).collect();
         for (index, _) in found.iter().enumerate().filter(|(_, source)| source.is_none()) {
-            self.report(
-                Code::UnknownRef,
-                &at / "sources" / index,
-                "the file defines no such source",
-            );
+            self.report(Code::UnknownRef, &at / "sources" / index, "the file defines no such source");
         }
         let binds = |kind| matches!(kind, SourceKind::Law | SourceKind::Regulator);
         if rule.duty == Duty::Must && !found.iter().flatten().any(|source| binds(source.kind)) {
-            self.report(
-                Code::MustWithoutLaw,
-                &at / "duty",
-                "a duty needs a source of kind law or regulator",
-            );
+            self.report(Code::MustWithoutLaw, &at / "duty", "a duty needs a source of kind law or regulator");
         }
         let from_memory = |source: &Option<&crate::pack::Source>| {
             source.is_some_and(|source| source.confidence == Confidence::Memory)
@@ -187,29 +152,17 @@ impl PackLint<'_> {
     }
 
     fn check_cited_sources(&self) {
-        let cited: BTreeSet<_> = self
-            .pack
-            .rules
-            .iter()
-            .flat_map(|rule| rule.sources.iter().flatten())
-            .collect();
+        let cited: BTreeSet<_> =
+            self.pack.rules.iter().flat_map(|rule| rule.sources.iter().flatten()).collect();
         for (name, source) in self.pack.sources.iter().filter(|(name, _)| cited.contains(name)) {
             let path = Path::of("sources") / &**name / "confidence";
             match source.confidence {
                 Confidence::Verified => {}
                 Confidence::Memory => {
-                    self.report(
-                        Code::SourceUnverified,
-                        path,
-                        "cited from memory: somebody should check it",
-                    );
+                    self.report(Code::SourceUnverified, path, "cited from memory: somebody should check it");
                 }
                 Confidence::Disputed => {
-                    self.report(
-                        Code::SourceDisputed,
-                        path,
-                        "disputed: take advice before relying on it",
-                    );
+                    self.report(Code::SourceDisputed, path, "disputed: take advice before relying on it");
                 }
             }
         }
@@ -223,18 +176,13 @@ impl PackLint<'_> {
             self.report(Code::PackNotValid, Path::of("valid_to"), "not valid any more");
         }
         if self.pack.review_due < today {
-            let overdue = today
-                .since((Unit::Day, self.pack.review_due))
-                .map(|span| span.get_days())
-                .unwrap_or(0);
+            let overdue =
+                today.since((Unit::Day, self.pack.review_due)).map(|span| span.get_days()).unwrap_or(0);
             let hint = format!("overdue for {overdue} days: have it reviewed");
             self.report(Code::PackReviewDue, Path::of("review_due"), hint);
         }
         if self.pack.status != Status::Current {
-            let hint = format!(
-                "the pack is {}: take advice before relying on it",
-                self.pack.status
-            );
+            let hint = format!("the pack is {}: take advice before relying on it", self.pack.status);
             self.report(Code::PackStatus, Path::of("status"), hint);
         }
     }

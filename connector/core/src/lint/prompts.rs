@@ -13,19 +13,14 @@ impl<'a> Lint<'a> {
     pub(super) fn check_prompts(&self) {
         for line in self.lines() {
             let whole = self.whole(line);
-            let combined: Vec<Combined> = line
-                .purposes
-                .iter()
-                .map(|purpose| combine(&whole.rules_for(purpose)))
-                .collect();
+            let combined: Vec<Combined> =
+                line.purposes.iter().map(|purpose| combine(&whole.rules_for(purpose))).collect();
             let asked = asked_elements(&combined);
             for prompt in &line.prompts {
                 let at = Path::of("lines") / &*line.name / "prompts" / &*prompt.language;
                 self.check_purposes_named(line, prompt, &at);
-                let unsaid: Vec<_> = asked
-                    .difference(&said(prompt))
-                    .map(|element| element.as_str())
-                    .collect();
+                let unsaid: Vec<_> =
+                    asked.difference(&said(prompt)).map(|element| element.as_str()).collect();
                 if !unsaid.is_empty() {
                     let hint = format!("the prompt does not say: {}", unsaid.join(", "));
                     self.report(Code::ElementMissing, &(&at / "says"), hint);
@@ -39,12 +34,7 @@ impl<'a> Lint<'a> {
     fn check_purposes_named(&self, line: &Line, prompt: &Prompt, at: &Path) {
         let named =
             |purpose: &&Purpose| prompt.purposes.contains(*purpose) || prompt.steps.contains_key(*purpose);
-        let unnamed: Vec<_> = line
-            .purposes
-            .iter()
-            .filter(|p| !named(p))
-            .map(Purpose::as_str)
-            .collect();
+        let unnamed: Vec<_> = line.purposes.iter().filter(|p| !named(p)).map(Purpose::as_str).collect();
         if !unnamed.is_empty() {
             let hint = format!("the prompt does not announce: {}", unnamed.join(", "));
             self.report(Code::PurposeNotAnnounced, &(at / "purposes"), hint);
@@ -54,28 +44,18 @@ impl<'a> Lint<'a> {
     /// Who may object or must accept needs a key: by the laws of the line together, or by those of one market.
     fn check_keys_needed(&self, line: &'a Line, prompt: &Prompt) {
         let whole = self.whole(line);
-        let alone: Vec<_> = line
-            .markets
-            .iter()
-            .map(|market| self.market(line, market))
-            .collect();
+        let alone: Vec<_> = line.markets.iter().map(|market| self.market(line, market)).collect();
         let purposes = prompt.purposes.iter().chain(prompt.steps.keys());
         let gates: BTreeSet<Gate> = purposes
             .flat_map(|purpose| {
-                std::iter::once(&whole)
-                    .chain(&alone)
-                    .map(|reach| combine(&reach.rules_for(purpose)).gate)
+                std::iter::once(&whole).chain(&alone).map(|reach| combine(&reach.rules_for(purpose)).gate)
             })
             .collect();
         for (gate, function) in [(Gate::OptOut, Function::Object), (Gate::OptIn, Function::Accept)] {
             if gates.contains(&gate) && prompt.keys.digits(function).is_none() {
                 let of_prompt = prompt.own_keys.0.get(&function) == Some(&Key::Off);
                 let path = key_path(line, of_prompt.then_some(prompt), function);
-                self.report(
-                    Code::KeyMissing,
-                    &path,
-                    format!("the caller needs a key to {function}"),
-                );
+                self.report(Code::KeyMissing, &path, format!("the caller needs a key to {function}"));
             }
         }
     }
@@ -87,9 +67,7 @@ impl<'a> Lint<'a> {
             };
             let earlier = Function::ALL.iter().take_while(|other| *other != function);
             let same_side = earlier.filter(|other| other.is_agents() == function.is_agents());
-            let taken = same_side
-                .into_iter()
-                .find(|other| prompt.keys.digits(**other) == Some(digits));
+            let taken = same_side.into_iter().find(|other| prompt.keys.digits(**other) == Some(digits));
             if let Some(taken) = taken {
                 let of_prompt = prompt.own_keys.0.contains_key(function);
                 let path = key_path(line, of_prompt.then_some(prompt), *function);
@@ -116,12 +94,7 @@ fn asked_elements(combined: &[Combined]) -> BTreeSet<Element> {
         Gate::OptIn => Some(Element::Accept),
         _ => None,
     });
-    combined
-        .iter()
-        .flat_map(|combined| &combined.announce)
-        .copied()
-        .chain(by_gate)
-        .collect()
+    combined.iter().flat_map(|combined| &combined.announce).copied().chain(by_gate).collect()
 }
 
 /// What a prompt says: that the call is recorded, what an audio file says, and what placeholders stand for.
@@ -137,12 +110,8 @@ fn said(prompt: &Prompt) -> BTreeSet<Element> {
         ("{contact}", Element::Rights),
     ];
     let texts = || prompt.text.iter().chain(prompt.steps.values());
-    let spoken = PLACEHOLDERS
-        .iter()
-        .filter(|(placeholder, _)| texts().any(|text| text.contains(placeholder)));
+    let spoken =
+        PLACEHOLDERS.iter().filter(|(placeholder, _)| texts().any(|text| text.contains(placeholder)));
     let spoken = spoken.map(|(_, element)| *element);
-    std::iter::once(Element::Recorded)
-        .chain(spoken)
-        .chain(prompt.says.iter().copied())
-        .collect()
+    std::iter::once(Element::Recorded).chain(spoken).chain(prompt.says.iter().copied()).collect()
 }

@@ -25,9 +25,7 @@ use crate::words::*;
 pub(crate) fn read<'a>(files: &[File<'a>], findings: &Findings) -> Vec<(Document<'a>, Pack)> {
     let distinct: BTreeSet<File<'a>> = files.iter().copied().collect();
     let readable = distinct.into_iter().filter_map(|(file, text)| {
-        let document = Document::parse(file, text)
-            .map_err(|finding| findings.add(finding))
-            .ok()?;
+        let document = Document::parse(file, text).map_err(|finding| findings.add(finding)).ok()?;
         let pack = parse(&document, findings)?;
         Some((document, pack))
     });
@@ -224,16 +222,10 @@ impl Rule {
 impl Pack {
     /// The rules of one facet for one purpose: those that name it; if there are none, those for all others (`*`).
     pub(crate) fn rules_for<'p>(&'p self, facet: Facet, purpose: &Purpose) -> impl Iterator<Item = &'p Rule> {
-        let named = self
-            .rules
-            .iter()
-            .any(|rule| rule.facet == facet && rule.names(purpose));
+        let named = self.rules.iter().any(|rule| rule.facet == facet && rule.names(purpose));
         let purpose = purpose.clone();
         let applies = move |rule: &&Rule| if named { rule.names(&purpose) } else { rule.star };
-        self.rules
-            .iter()
-            .filter(move |rule| rule.facet == facet)
-            .filter(applies)
+        self.rules.iter().filter(move |rule| rule.facet == facet).filter(applies)
     }
 
     /// Whether it has rules of the facet at all.

@@ -10,11 +10,7 @@ use crate::finding::Findings;
 pub(crate) fn parse(document: &Document<'_>, findings: &Findings) -> Option<Pack> {
     let faults_before = findings.count();
     let pack = read_pack(document.root(findings));
-    if findings.count() == faults_before {
-        pack
-    } else {
-        None
-    }
+    if findings.count() == faults_before { pack } else { None }
 }
 
 fn read_pack(t: Table<'_>) -> Option<Pack> {
@@ -29,24 +25,13 @@ fn read_pack(t: Table<'_>) -> Option<Pack> {
     text_of(&t, "disclaimer");
     t.optional("maintainers").and_then(|n| n.list(Node::name));
     let parent = t.optional("parent").and_then(|n| n.pack_id());
-    let territory = t
-        .optional("territory")
-        .and_then(|n| n.filled_list(Node::territory))
-        .unwrap_or_default();
+    let territory = t.optional("territory").and_then(|n| n.filled_list(Node::territory)).unwrap_or_default();
     let zone = t.optional("timezone").and_then(|n| n.zone());
-    let languages = t
-        .optional("languages")
-        .and_then(|n| n.list(Node::language))
-        .unwrap_or_default();
+    let languages = t.optional("languages").and_then(|n| n.list(Node::language)).unwrap_or_default();
     let valid_to = t.optional("valid_to").and_then(|n| n.date());
-    let never = t
-        .optional("never")
-        .and_then(|n| n.list(Node::name))
-        .unwrap_or_default();
+    let never = t.optional("never").and_then(|n| n.list(Node::name)).unwrap_or_default();
 
-    let sources = named_tables(&t, "sources", |name, table| {
-        Some((name.into(), read_source(table)?))
-    });
+    let sources = named_tables(&t, "sources", |name, table| Some((name.into(), read_source(table)?)));
     let owner = id.clone().unwrap_or_default();
     let mut rules: Vec<Rule> = named_tables(&t, "rules", |name, table| read_rule(&owner, name, table));
     rules.sort_by(|a, b| a.name.cmp(&b.name));
@@ -77,15 +62,8 @@ fn named_tables<'d, T>(
     key: &'static str,
     read: impl Fn(&str, Table<'d>) -> Option<T>,
 ) -> Vec<T> {
-    let entries = t
-        .optional(key)
-        .and_then(|n| n.table())
-        .map(|table| table.entries())
-        .unwrap_or_default();
-    entries
-        .into_iter()
-        .filter_map(|(name, node)| read(name, node.table()?))
-        .collect()
+    let entries = t.optional(key).and_then(|n| n.table()).map(|table| table.entries()).unwrap_or_default();
+    entries.into_iter().filter_map(|(name, node)| read(name, node.table()?)).collect()
 }
 
 fn text_of(t: &Table<'_>, key: &'static str) -> Option<String> {
@@ -109,18 +87,12 @@ fn read_source(t: Table<'_>) -> Option<Source> {
     text_of(&t, "url");
     t.optional("seen_on").and_then(|n| n.date());
     t.finish();
-    Some(Source {
-        cite: cite?.to_owned(),
-        kind: kind?,
-        confidence: confidence?,
-    })
+    Some(Source { cite: cite?.to_owned(), kind: kind?, confidence: confidence? })
 }
 
 fn read_rule(pack: &str, name: &str, t: Table<'_>) -> Option<Rule> {
     let facet = t.required("facet").and_then(|n| n.word());
-    let purposes = t
-        .required("purposes")
-        .and_then(|n| n.filled_list(purpose_or_star));
+    let purposes = t.required("purposes").and_then(|n| n.filled_list(purpose_or_star));
     let plain = Rule::neutral(name, format!("{pack}/{name}"), Facet::Sector);
 
     let duty = t.optional("duty").and_then(|n| n.word());
@@ -132,27 +104,13 @@ fn read_rule(pack: &str, name: &str, t: Table<'_>) -> Option<Rule> {
     let phase = t.optional("phase").and_then(|n| n.word());
     let rate = t.optional("rate").and_then(|n| read_rate(n.table()?));
     let campaign_max_days = t.optional("campaign_max_days").and_then(|n| n.whole(1..=366));
-    let retention = t
-        .optional("retention")
-        .and_then(|n| Some(read_retention(n.table()?)))
-        .unwrap_or_default();
+    let retention =
+        t.optional("retention").and_then(|n| Some(read_retention(n.table()?))).unwrap_or_default();
     let erasure = t.optional("erasure").and_then(|n| n.word());
-    let announce = t
-        .optional("announce")
-        .and_then(|n| n.list(Node::word))
-        .unwrap_or_default();
-    let prerequisites = t
-        .optional("prerequisites")
-        .and_then(|n| n.list(Node::word))
-        .unwrap_or_default();
-    let access = t
-        .optional("access")
-        .and_then(|n| Some(read_access(n.table()?)))
-        .unwrap_or_default();
-    let obligations = t
-        .optional("obligations")
-        .and_then(|n| n.list(Node::name))
-        .unwrap_or_default();
+    let announce = t.optional("announce").and_then(|n| n.list(Node::word)).unwrap_or_default();
+    let prerequisites = t.optional("prerequisites").and_then(|n| n.list(Node::word)).unwrap_or_default();
+    let access = t.optional("access").and_then(|n| Some(read_access(n.table()?))).unwrap_or_default();
+    let obligations = t.optional("obligations").and_then(|n| n.list(Node::name)).unwrap_or_default();
     let sources = t.optional("sources").and_then(|n| n.list(Node::name));
     t.finish();
 
@@ -193,18 +151,10 @@ fn read_rate(t: Table<'_>) -> Option<RateCap> {
     let max = t.required("max").and_then(|n| n.whole(0..=1000));
     let exception_max = t.optional("exception_max").and_then(|n| n.whole(0..=1000));
     let exception_days = t.optional("exception_days").and_then(|n| n.whole(1..=u16::MAX));
-    let exception_needs = t
-        .optional("exception_needs")
-        .and_then(|n| n.list(Node::word))
-        .unwrap_or_default();
+    let exception_needs = t.optional("exception_needs").and_then(|n| n.list(Node::word)).unwrap_or_default();
     t.finish();
     let exception_needs: BTreeSet<_> = exception_needs.into_iter().collect();
-    Some(RateCap {
-        max: max?,
-        exception_max,
-        exception_days,
-        exception_needs,
-    })
+    Some(RateCap { max: max?, exception_max, exception_days, exception_needs })
 }
 
 fn read_retention(t: Table<'_>) -> Retention {
@@ -225,10 +175,7 @@ fn read_retention(t: Table<'_>) -> Retention {
 
 fn read_access(t: Table<'_>) -> Access {
     let access = Access {
-        regulator_only: t
-            .optional("regulator_only")
-            .and_then(|n| n.flag())
-            .unwrap_or(false),
+        regulator_only: t.optional("regulator_only").and_then(|n| n.flag()).unwrap_or(false),
         approval: t.optional("approval").and_then(|n| n.name()),
         copy: t.optional("copy").and_then(|n| n.word()),
     };

@@ -54,12 +54,9 @@ impl Policy {
             }
         };
         match parsed {
-            Some(site_policy) if no_duplicates => Ok(Self {
-                site: site_policy,
-                packs: loaded,
-                hash: hash(site.1, packs),
-                left_out,
-            }),
+            Some(site_policy) if no_duplicates => {
+                Ok(Self { site: site_policy, packs: loaded, hash: hash(site.1, packs), left_out })
+            }
             _ => {
                 left_out.into_iter().for_each(|finding| findings.add(finding));
                 Err(findings.sorted())
@@ -90,10 +87,7 @@ impl Policy {
     /// The line that has a number. The number may be decorated, and begin with `00`.
     pub fn line_by_number(&self, number: &str) -> Option<&Line> {
         let number = plain_number(number);
-        self.site
-            .lines
-            .values()
-            .find(|line| line.numbers.iter().any(|n| **n == number))
+        self.site.lines.values().find(|line| line.numbers.iter().any(|n| **n == number))
     }
 
     /// An agent by id.
@@ -173,9 +167,7 @@ impl Packs {
 
     /// Whether the pack or an ancestor names a parent that is not loaded or cannot be one.
     pub(crate) fn has_lost_parent(&self, pack: &Pack) -> bool {
-        self.lineage(pack)
-            .iter()
-            .any(|p| p.parent.is_some() && self.parent(p).is_none())
+        self.lineage(pack).iter().any(|p| p.parent.is_some() && self.parent(p).is_none())
     }
 }
 

@@ -16,11 +16,7 @@ use crate::words::*;
 pub(crate) fn parse(document: &Document<'_>, findings: &Findings) -> Option<Site> {
     let faults_before = findings.count();
     let site = read_site(document.root(findings));
-    if findings.count() == faults_before {
-        site
-    } else {
-        None
-    }
+    if findings.count() == faults_before { site } else { None }
 }
 
 fn read_site(t: Table<'_>) -> Option<Site> {
@@ -28,21 +24,14 @@ fn read_site(t: Table<'_>) -> Option<Site> {
     let zone = t.required("timezone").and_then(|n| n.zone());
     let controller = t.required("controller").and_then(|n| read_controller(n.table()?));
     let purposes = t.required("purposes").and_then(|n| n.filled_list(Node::purpose));
-    let overlays = t
-        .optional("overlays")
-        .and_then(|n| n.list(Node::pack_id))
-        .unwrap_or_default();
+    let overlays = t.optional("overlays").and_then(|n| n.list(Node::pack_id)).unwrap_or_default();
     let defaults = LineDefaults {
         zone: zone.clone().or_else(|| Zone::named("UTC"))?,
         purposes: purposes.clone().unwrap_or_default(),
     };
-    let lines = t
-        .required("lines")
-        .map(|n| read_named(&n, |name, t| read_line(name, t, &defaults)));
+    let lines = t.required("lines").map(|n| read_named(&n, |name, t| read_line(name, t, &defaults)));
     let campaigns = t.optional("campaigns").map(|n| read_named(&n, read_campaign));
-    let prerequisites = t
-        .optional("prerequisites")
-        .and_then(|n| Some(read_prerequisites(n.table()?)));
+    let prerequisites = t.optional("prerequisites").and_then(|n| Some(read_prerequisites(n.table()?)));
     let agents = t.optional("agents").map(|n| read_named(&n, |_, t| read_agent(t)));
     let exempt = t.optional("exempt").and_then(|n| Some(read_exempt(n.table()?)));
     let exceptions = t.optional("exceptions").map(|n| read_named(&n, read_exception));
@@ -97,32 +86,19 @@ fn read_controller(t: Table<'_>) -> Option<Controller> {
     let dpo = owned(&t, "dpo");
     let authority = owned(&t, "authority");
     t.finish();
-    Some(Controller {
-        name: name?.to_owned(),
-        contact: contact?.to_owned(),
-        dpo,
-        authority,
-    })
+    Some(Controller { name: name?.to_owned(), contact: contact?.to_owned(), dpo, authority })
 }
 
 fn read_line(name: Arc<str>, t: Table<'_>, defaults: &LineDefaults) -> Option<Line> {
     let numbers = t.required("numbers").and_then(|n| n.filled_list(Node::number));
     let markets = t.required("markets").and_then(|n| n.filled_list(Node::territory));
-    let sectors = t
-        .optional("sectors")
-        .and_then(|n| n.list(Node::pack_id))
-        .unwrap_or_default();
-    let zone = t
-        .optional("timezone")
-        .and_then(|n| n.zone())
-        .unwrap_or_else(|| defaults.zone.clone());
+    let sectors = t.optional("sectors").and_then(|n| n.list(Node::pack_id)).unwrap_or_default();
+    let zone = t.optional("timezone").and_then(|n| n.zone()).unwrap_or_else(|| defaults.zone.clone());
     let purposes = t.optional("purposes").and_then(|n| n.filled_list(Node::purpose));
     let keys = read_keys(&t);
     let prompts = t.required("prompts").and_then(|n| n.table()).map(|table| {
         let named = table.entries().into_iter();
-        named
-            .filter_map(|(language, node)| read_prompt(language, &node, &keys))
-            .collect()
+        named.filter_map(|(language, node)| read_prompt(language, &node, &keys)).collect()
     });
     t.finish();
     Some(Line {
@@ -143,10 +119,7 @@ fn read_keys(t: &Table<'_>) -> Keys {
     };
     let mut keys = Keys::default();
     for function in Function::ALL {
-        if let Some(key) = table
-            .optional(function.as_str())
-            .and_then(|n| read_key(&n, *function))
-        {
+        if let Some(key) = table.optional(function.as_str()).and_then(|n| read_key(&n, *function)) {
             keys.0.insert(*function, key);
         }
     }
@@ -177,10 +150,7 @@ fn read_prompt(language: &str, node: &Node<'_>, line_keys: &Keys) -> Option<Prom
     let version = t.required("version").and_then(|n| n.name());
     let purposes = t.required("purposes").and_then(|n| n.filled_list(Node::purpose));
     let text = owned(&t, "text");
-    let says = t
-        .optional("says")
-        .and_then(|n| n.list(Node::word))
-        .unwrap_or_default();
+    let says = t.optional("says").and_then(|n| n.list(Node::word)).unwrap_or_default();
     let steps = t.optional("steps").and_then(|n| n.table()).map(|table| {
         let entries = table.entries().into_iter();
         let step =
@@ -215,14 +185,8 @@ fn read_campaign(name: Arc<str>, t: Table<'_>) -> Option<Campaign> {
     let (lines, queues, agents) = (names("lines"), names("queues"), names("agents"));
     let direction = t.optional("direction").and_then(|n| n.word());
     let daily = t.optional("daily").and_then(|n| read_daily(&n));
-    let necessity = t
-        .optional("necessity")
-        .and_then(|n| n.any_text())
-        .map(str::to_owned);
-    let stratify = t
-        .optional("stratify")
-        .and_then(|n| n.word())
-        .unwrap_or(Stratify::Agent);
+    let necessity = t.optional("necessity").and_then(|n| n.any_text()).map(str::to_owned);
+    let stratify = t.optional("stratify").and_then(|n| n.word()).unwrap_or(Stratify::Agent);
     t.finish();
     Some(Campaign {
         name,
@@ -242,9 +206,7 @@ fn read_campaign(name: Arc<str>, t: Table<'_>) -> Option<Campaign> {
 
 fn read_daily(node: &Node<'_>) -> Option<Daily> {
     let text = node.any_text()?;
-    let window = text
-        .split_once('-')
-        .and_then(|(from, until)| Some((clock(from)?, clock(until)?)));
+    let window = text.split_once('-').and_then(|(from, until)| Some((clock(from)?, clock(until)?)));
     match window {
         Some((from, until)) if from != until => Some(Daily { from, until }),
         Some(_) => node.bad("the window is empty: write two different times"),
@@ -273,10 +235,7 @@ fn read_prerequisites(t: Table<'_>) -> Prerequisites {
             .optional("works_council")
             .and_then(|n| Some(read_works_council(n.table()?)))
             .unwrap_or_default(),
-        transfers: t
-            .optional("transfers")
-            .and_then(|n| Some(read_transfers(n.table()?)))
-            .unwrap_or_default(),
+        transfers: t.optional("transfers").and_then(|n| Some(read_transfers(n.table()?))).unwrap_or_default(),
     };
     t.finish();
     prerequisites
@@ -285,14 +244,8 @@ fn read_prerequisites(t: Table<'_>) -> Prerequisites {
 fn read_works_council(t: Table<'_>) -> WorksCouncil {
     let council = WorksCouncil {
         consulted: t.optional("consulted").and_then(|n| n.date()),
-        minutes: t
-            .optional("minutes")
-            .and_then(|n| n.any_text())
-            .map(str::to_owned),
-        none: t
-            .optional("none")
-            .and_then(|n| n.telling_text())
-            .map(str::to_owned),
+        minutes: t.optional("minutes").and_then(|n| n.any_text()).map(str::to_owned),
+        none: t.optional("none").and_then(|n| n.telling_text()).map(str::to_owned),
     };
     t.finish();
     council
@@ -313,11 +266,7 @@ fn read_agent(t: Table<'_>) -> Option<Agent> {
     let notice = t.optional("notice").and_then(|n| n.date());
     let consent = t.optional("consent").and_then(|n| n.date());
     t.finish();
-    Some(Agent {
-        country: country?,
-        notice,
-        consent,
-    })
+    Some(Agent { country: country?, notice, consent })
 }
 
 fn read_exempt(t: Table<'_>) -> Exempt {
@@ -342,9 +291,7 @@ fn read_exception(name: Arc<str>, t: Table<'_>) -> Option<Exception> {
     let reason = t.required("reason").and_then(|n| n.text()).map(str::to_owned);
     let requested_by = owned(&t, "requested_by");
     let approved = t.optional("approved").and_then(|n| n.table()).map(|table| {
-        let approvals = Approver::ALL
-            .iter()
-            .filter_map(|who| Some((*who, owned(&table, who.as_str())?)));
+        let approvals = Approver::ALL.iter().filter_map(|who| Some((*who, owned(&table, who.as_str())?)));
         let approvals: BTreeMap<_, _> = approvals.collect();
         table.finish();
         approvals
@@ -395,11 +342,7 @@ fn read_tighten(t: Table<'_>) -> BTreeMap<Purpose, Rule> {
                 exception_days: None,
                 exception_needs: BTreeSet::new(),
             }),
-            retention: Retention {
-                max,
-                hard_max: max.map(|_| true),
-                ..Retention::default()
-            },
+            retention: Retention { max, hard_max: max.map(|_| true), ..Retention::default() },
             ..plain
         };
         Some((purpose, rule))

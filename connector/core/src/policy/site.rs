@@ -100,8 +100,7 @@ impl Keys {
     /// These keys, with those of a prompt put in the place of the same functions.
     pub fn replaced_by(&self, other: &Self) -> Self {
         let mut keys = self.clone();
-        keys.0
-            .extend(other.0.iter().map(|(function, key)| (*function, key.clone())));
+        keys.0.extend(other.0.iter().map(|(function, key)| (*function, key.clone())));
         keys
     }
 }
@@ -270,9 +269,7 @@ pub struct Exception {
 impl Exception {
     /// Whether somebody approved it: with a text that is not blank.
     pub fn approved_by(&self, who: Approver) -> bool {
-        self.approved
-            .get(&who)
-            .is_some_and(|text| !text.trim().is_empty())
+        self.approved.get(&who).is_some_and(|text| !text.trim().is_empty())
     }
 }
 

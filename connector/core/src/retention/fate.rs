@@ -134,9 +134,8 @@ pub fn fate(recording: &Recording<'_>, history: &History<'_>) -> Result<Fate, Un
     let mut object = Object::recorded(recording, history)?;
     let mut changes = history.later.clone();
     changes.sort_by_key(|(at, _)| *at);
-    let (before, after): (Vec<_>, Vec<_>) = changes
-        .into_iter()
-        .partition(|(at, _)| history.erasure.is_none_or(|request| *at <= request));
+    let (before, after): (Vec<_>, Vec<_>) =
+        changes.into_iter().partition(|(at, _)| history.erasure.is_none_or(|request| *at <= request));
 
     before.into_iter().for_each(|change| object.change_packs(change));
     let Some(request) = history.erasure else {
@@ -167,13 +166,7 @@ pub(crate) fn forces<'p>(
 ) -> Option<BTreeMap<Purpose, Force<'p>>> {
     let line = policy.line(&recording.facts.line)?;
     let reach = Reach::of_call(policy, line, recording.facts);
-    Some(
-        recording
-            .purposes
-            .iter()
-            .map(|purpose| (purpose.clone(), reach.rules_for(purpose)))
-            .collect(),
-    )
+    Some(recording.purposes.iter().map(|purpose| (purpose.clone(), reach.rules_for(purpose))).collect())
 }
 
 /// A recording in the course of its history.
@@ -206,12 +199,7 @@ enum Ends {
 impl<'a> Object<'a> {
     fn recorded(recording: &Recording<'a>, history: &'a History<'_>) -> Result<Self, Unkeepable> {
         let (start, end) = (recording.start, recording.end);
-        let occasion = Occasion {
-            start,
-            end,
-            anchors: &history.anchors,
-            authority: &history.authority,
-        };
+        let occasion = Occasion { start, end, anchors: &history.anchors, authority: &history.authority };
         let forces = forces(recording, recording.policy).ok_or(Unkeepable::NoRule)?;
         let combined: Vec<_> = forces.values().map(combine).collect();
         if combined.iter().any(|c| c.retention_conflict) {
@@ -222,23 +210,10 @@ impl<'a> Object<'a> {
         }
         let life = |force: &Force<'_>| {
             let limits = limits(force, &occasion);
-            Life {
-                dates: limits.dates(),
-                limits,
-                survives_erasure: survives(force),
-                ends: Ends::InTime,
-            }
+            Life { dates: limits.dates(), limits, survives_erasure: survives(force), ends: Ends::InTime }
         };
-        let lives = forces
-            .iter()
-            .map(|(purpose, force)| (purpose.clone(), life(force)))
-            .collect();
-        Ok(Self {
-            recording: *recording,
-            holds: hold::merge(&history.holds),
-            lives,
-            occasion,
-        })
+        let lives = forces.iter().map(|(purpose, force)| (purpose.clone(), life(force))).collect();
+        Ok(Self { recording: *recording, holds: hold::merge(&history.holds), lives, occasion })
     }
 
     /// Other packs come into force: the limits of all so far hold together, for what is not due yet.
@@ -284,21 +259,14 @@ impl<'a> Object<'a> {
         }
         let alive = |life: &Life| life.dates.delete_by.is_none_or(|limit| request < limit);
         for (purpose, life) in self.lives.iter_mut().filter(|(_, life)| alive(life)) {
-            let must_stay = life
-                .limits
-                .latest_minimum()
-                .is_some_and(|minimum| request < minimum);
+            let must_stay = life.limits.latest_minimum().is_some_and(|minimum| request < minimum);
             life.ends = match (life.survives_erasure, must_stay) {
                 (true, _) => Ends::InTime,
                 (false, true) => Ends::AtMinimum,
                 (false, false) => Ends::Removed,
             };
             if life.ends == Ends::Removed {
-                life.dates = Dates {
-                    not_before: None,
-                    scheduled: Some(request),
-                    delete_by: Some(request),
-                };
+                life.dates = Dates { not_before: None, scheduled: Some(request), delete_by: Some(request) };
                 answer.removed.insert(purpose.clone());
             } else {
                 life.reckon();
@@ -326,36 +294,20 @@ impl<'a> Object<'a> {
         let (past, future) = self.holds.split_at(current + 1);
         let released = past.last().and_then(|hold| hold.release);
         let held = hold::apply(released.map(Dates::due).unwrap_or_default(), future);
-        Held {
-            holds: past.iter().copied().chain(held.holds).collect(),
-            ..held
-        }
+        Held { holds: past.iter().copied().chain(held.holds).collect(), ..held }
     }
 
     fn dates(&self, of: impl Fn(&Purpose) -> bool) -> Option<Dates> {
-        Dates::latest(
-            self.lives
-                .iter()
-                .filter(|(purpose, _)| of(purpose))
-                .map(|(_, life)| life.dates),
-        )
+        Dates::latest(self.lives.iter().filter(|(purpose, _)| of(purpose)).map(|(_, life)| life.dates))
     }
 
     fn fate(self, held: Held, erasure: Option<Erasure>) -> Fate {
         let purpose_fate = |life: Life| PurposeFate {
             dates: life.dates,
-            because: if life.ends == Ends::Removed {
-                Because::default()
-            } else {
-                life.because()
-            },
+            because: if life.ends == Ends::Removed { Because::default() } else { life.because() },
         };
         Fate {
-            purposes: self
-                .lives
-                .into_iter()
-                .map(|(purpose, life)| (purpose, purpose_fate(life)))
-                .collect(),
+            purposes: self.lives.into_iter().map(|(purpose, life)| (purpose, purpose_fate(life))).collect(),
             object: held.dates,
             void_holds: held.void.into_iter().collect(),
             holds: held.holds,

@@ -14,11 +14,7 @@ pub struct LegalHold {
     #[serde(deserialize_with = "time::instant")]
     pub from: Timestamp,
     /// Its release; none while it is open.
-    #[serde(
-        default,
-        deserialize_with = "time::optional_instant",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "time::optional_instant", skip_serializing_if = "Option::is_none")]
     pub release: Option<Timestamp>,
 }
 
@@ -40,11 +36,8 @@ pub(super) struct Held {
 
 /// Holds in the order of their beginnings; those that overlap or touch are one, empty ones none.
 pub(super) fn merge(holds: &[LegalHold]) -> Vec<LegalHold> {
-    let mut sorted: Vec<_> = holds
-        .iter()
-        .copied()
-        .filter(|hold| hold.release.is_none_or(|release| hold.from < release))
-        .collect();
+    let mut sorted: Vec<_> =
+        holds.iter().copied().filter(|hold| hold.release.is_none_or(|release| hold.from < release)).collect();
     sorted.sort();
     let mut merged: Vec<LegalHold> = Vec::new();
     for hold in sorted {

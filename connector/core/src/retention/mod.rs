@@ -44,20 +44,12 @@ impl Dates {
 
     /// Due at an instant and gone a day later.
     pub(crate) fn due(at: Timestamp) -> Self {
-        Self {
-            not_before: None,
-            scheduled: Some(at),
-            delete_by: Some(day_after(at)),
-        }
+        Self { not_before: None, scheduled: Some(at), delete_by: Some(day_after(at)) }
     }
 
     /// Gone by an instant: due a day before.
     pub(crate) fn gone_by(limit: Timestamp) -> Self {
-        Self {
-            not_before: None,
-            scheduled: Some(day_before(limit)),
-            delete_by: Some(limit),
-        }
+        Self { not_before: None, scheduled: Some(day_before(limit)), delete_by: Some(limit) }
     }
 }
 
@@ -87,12 +79,7 @@ impl Occasion<'_> {
     pub(crate) fn moment(at: Timestamp) -> Self {
         static NOTHING_HAPPENED: BTreeMap<Anchor, Timestamp> = BTreeMap::new();
         static NOBODY_ASKED: BTreeSet<Arc<str>> = BTreeSet::new();
-        Self {
-            start: at,
-            end: at,
-            anchors: &NOTHING_HAPPENED,
-            authority: &NOBODY_ASKED,
-        }
+        Self { start: at, end: at, anchors: &NOTHING_HAPPENED, authority: &NOBODY_ASKED }
     }
 
     fn anchor(&self, anchor: Anchor) -> Option<Timestamp> {
@@ -138,27 +125,16 @@ impl Limits {
             Some(anchor) => match occasion.anchor(anchor) {
                 Some(event) => (event, event),
                 None => {
-                    self.maxima
-                        .extend(retention.provisional.map(|period| limit(period, occasion.start)));
+                    self.maxima.extend(retention.provisional.map(|period| limit(period, occasion.start)));
                     return;
                 }
             },
         };
-        let asked = in_force
-            .file
-            .is_some_and(|file| occasion.authority.contains(&file.id));
-        let min = retention
-            .min
-            .map(|min| retention.extended.filter(|_| asked).unwrap_or(min));
-        self.minima.extend(
-            min.into_iter()
-                .chain(retention.exact)
-                .map(|period| limit(period, min_from)),
-        );
-        self.maxima
-            .extend(retention.max.map(|period| limit(period, max_from)));
-        self.maxima
-            .extend(retention.exact.map(|period| limit(period, min_from)));
+        let asked = in_force.file.is_some_and(|file| occasion.authority.contains(&file.id));
+        let min = retention.min.map(|min| retention.extended.filter(|_| asked).unwrap_or(min));
+        self.minima.extend(min.into_iter().chain(retention.exact).map(|period| limit(period, min_from)));
+        self.maxima.extend(retention.max.map(|period| limit(period, max_from)));
+        self.maxima.extend(retention.exact.map(|period| limit(period, min_from)));
     }
 
     /// These limits and others together.
@@ -185,21 +161,14 @@ impl Limits {
                 scheduled: Some(min.max(day_before(max))),
                 delete_by: Some(max),
             },
-            (Some(min), _) => Dates {
-                not_before: Some(min),
-                ..Dates::due(min)
-            },
+            (Some(min), _) => Dates { not_before: Some(min), ..Dates::due(min) },
         }
     }
 
     /// The rules that reach those dates.
     pub(crate) fn because(&self) -> Because {
         let reaching = |limits: &[Limit], at: Timestamp| {
-            limits
-                .iter()
-                .filter(|limit| limit.at == at)
-                .map(|limit| limit.by.clone())
-                .collect()
+            limits.iter().filter(|limit| limit.at == at).map(|limit| limit.by.clone()).collect()
         };
         let (min, max) = (self.latest_minimum(), self.earliest_maximum());
         let of_minimum: BTreeSet<_> = min.map(|min| reaching(&self.minima, min)).unwrap_or_default();
@@ -208,9 +177,6 @@ impl Limits {
             (Some(min), Some(max)) if min < max => reaching(&self.maxima, max),
             _ => of_minimum.clone(),
         };
-        Because {
-            not_before: of_minimum,
-            delete_by,
-        }
+        Because { not_before: of_minimum, delete_by }
     }
 }

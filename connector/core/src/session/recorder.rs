@@ -56,7 +56,7 @@ pub(super) struct Live {
 }
 
 /// How a segment is to end.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stop {
     ending: Ending,
     until: Timestamp,
@@ -545,22 +545,34 @@ impl Session {
     fn stop(&mut self, now: Timestamp, wanted: Stop) {
         self.recorder = match std::mem::replace(&mut self.recorder, Recorder::Off) {
             Recorder::Starting(live) | Recorder::Running(live) => {
+                #[cfg(not(temoin_sabotage = "ignore-stop"))]
                 self.order(Order::Stop, Asked::Stop);
                 let again = after(now, self.rules.desk.timing.stop_again);
+                self.tell_stop(now, live.id, wanted);
                 Recorder::Stopping { live, stop: wanted, again, repeated: false }
             }
             // The first stop says where the audio ends; a graver reason cuts the more.
             Recorder::Stopping { live, stop, again, repeated } => {
                 let graver = matches!(stop.ending, Ending::Code | Ending::PartiesChanged) || wanted.cut_tail;
-                let stop = Stop {
+                let joined = Stop {
                     ending: if graver { wanted.ending } else { stop.ending },
                     until: stop.until.min(wanted.until),
                     cut_tail: stop.cut_tail || wanted.cut_tail,
                 };
-                Recorder::Stopping { live, stop, again, repeated }
+                if joined != stop {
+                    self.tell_stop(now, live.id, joined);
+                }
+                Recorder::Stopping { live, stop: joined, again, repeated }
             }
             other => other,
         };
+    }
+
+    /// Written down when it is ordered, so that it holds even if this program dies before the PBX confirms it.
+    fn tell_stop(&mut self, now: Timestamp, id: SegmentId, stop: Stop) {
+        let Stop { ending, until, cut_tail } = stop;
+        let entry = self.entry(now, Some(id), What::Stopping { ending, until, cut_tail });
+        self.out.push(Command::Journal(entry));
     }
 
     /// Closes the segment: what remains of it is kept, or it is erased.

@@ -124,10 +124,7 @@ impl Talk {
     /// A call as it begins. Without a `call_start` it begins with these facts.
     pub fn begin(mut facts: Facts) -> Self {
         facts.call_start = Some(facts.call_start());
-        Self {
-            facts,
-            away: BTreeMap::new(),
-        }
+        Self { facts, away: BTreeMap::new() }
     }
 
     /// What is known of the call.
@@ -205,18 +202,13 @@ impl Talk {
             Function::AgentPrivate => return self.declare_private(),
             Function::AgentObject => {
                 let objecting = self.outer_ids();
-                return objecting
-                    .iter()
-                    .flat_map(|leg| self.object(policy, leg, Scope::All))
-                    .collect();
+                return objecting.iter().flat_map(|leg| self.object(policy, leg, Scope::All)).collect();
             }
             Function::AgentTold => {
                 let line = policy.line(&self.facts.line);
                 let prompt = line.and_then(|line| line.prompt(self.facts.language.as_deref()));
                 if let Some(prompt) = prompt {
-                    self.outer_ids()
-                        .iter()
-                        .for_each(|leg| self.announced(leg, &prompt.purposes));
+                    self.outer_ids().iter().for_each(|leg| self.announced(leg, &prompt.purposes));
                 }
             }
         }
@@ -233,36 +225,23 @@ impl Talk {
     }
 
     fn announced(&mut self, leg: &str, purposes: &BTreeSet<Purpose>) {
-        self.said(leg, |said| {
-            said.heard
-                .get_or_insert_default()
-                .extend(purposes.iter().cloned())
-        });
+        self.said(leg, |said| said.heard.get_or_insert_default().extend(purposes.iter().cloned()));
     }
 
     fn object(&mut self, policy: &Policy, leg: &str, scope: Scope) -> Vec<Erase> {
         let all = self.purposes(policy);
         self.said(leg, |said| {
             said.objected = Some(joined(said.objected.take(), &scope));
-            said.consented = said
-                .consented
-                .take()
-                .map(|consented| without(consented, &scope, &all));
+            said.consented = said.consented.take().map(|consented| without(consented, &scope, &all));
         });
-        vec![Erase::Objected {
-            leg: leg.into(),
-            scope,
-        }]
+        vec![Erase::Objected { leg: leg.into(), scope }]
     }
 
     fn consent(&mut self, policy: &Policy, leg: &str, scope: Scope) {
         let all = self.purposes(policy);
         self.said(leg, |said| {
             said.consented = Some(joined(said.consented.take(), &scope));
-            said.objected = said
-                .objected
-                .take()
-                .map(|objected| without(objected, &scope, &all));
+            said.objected = said.objected.take().map(|objected| without(objected, &scope, &all));
         });
     }
 
@@ -287,11 +266,7 @@ impl Talk {
             return;
         };
         let left = self.facts.legs.remove(position);
-        let said = Said {
-            heard: left.heard,
-            objected: left.objected,
-            consented: left.consented,
-        };
+        let said = Said { heard: left.heard, objected: left.objected, consented: left.consented };
         self.away.insert(left.id, said);
     }
 
@@ -312,11 +287,7 @@ impl Talk {
     }
 
     fn purposes(&self, policy: &Policy) -> BTreeSet<Purpose> {
-        policy
-            .line(&self.facts.line)
-            .into_iter()
-            .flat_map(|line| line.purposes.iter().cloned())
-            .collect()
+        policy.line(&self.facts.line).into_iter().flat_map(|line| line.purposes.iter().cloned()).collect()
     }
 }
 
@@ -354,7 +325,10 @@ pub fn meaning(policy: &Policy, facts: &Facts, leg: &str, digits: &str) -> Optio
     let is_agent = leg.kind == LegKind::Agent;
     let plays_caller = facts.is_outer(leg) && !facts.flags.contains(&Flag::PaymentActive);
     let first = |side: Side| function_of(policy, facts, side, digits);
-    is_agent.then(|| first(Side::Agent)).flatten().or_else(|| plays_caller.then(|| first(Side::Caller)).flatten())
+    is_agent
+        .then(|| first(Side::Agent))
+        .flatten()
+        .or_else(|| plays_caller.then(|| first(Side::Caller)).flatten())
 }
 
 /// Who presses.
@@ -369,7 +343,8 @@ pub enum Side {
 /// The function that the call's prompt gives to digits of a side, whoever is in the call.
 pub fn function_of(policy: &Policy, facts: &Facts, side: Side, digits: &str) -> Option<Function> {
     let keys = policy.line(&facts.line)?.keys_in(facts.language.as_deref());
-    let of_side = Function::ALL.iter().copied().filter(|function| function.is_agents() == (side == Side::Agent));
+    let of_side =
+        Function::ALL.iter().copied().filter(|function| function.is_agents() == (side == Side::Agent));
     of_side.into_iter().find(|function| keys.digits(*function).is_some_and(|key| &**key == digits))
 }
 
@@ -384,16 +359,10 @@ pub fn erased(erase: &Erase, policy: &Policy, segment: &Facts) -> BTreeSet<Purpo
     let goes = |case: &crate::decide::Case<'_>| match erase {
         Erase::Private => case.combined.duty != CombinedDuty::Must,
         Erase::Objected { leg, scope } => {
-            let counts = segment
-                .leg(leg)
-                .is_some_and(|leg| may_object(segment.is_outer(leg), &case.combined));
+            let counts =
+                segment.leg(leg).is_some_and(|leg| may_object(segment.is_outer(leg), &case.combined));
             counts && scope.covers(&case.purpose) && matches!(case.combined.gate, Gate::OptOut | Gate::OptIn)
         }
     };
-    situation
-        .cases()
-        .iter()
-        .filter(|case| goes(case))
-        .map(|case| case.purpose.clone())
-        .collect()
+    situation.cases().iter().filter(|case| goes(case)).map(|case| case.purpose.clone()).collect()
 }

@@ -57,9 +57,7 @@ pub fn segments(policy: &Policy, start: Facts, events: &[(u64, Event)]) -> Vec<S
         talk.set_time(after(began, now));
         let decision = decide(talk.facts(), policy);
         let change = changes_at(talk.facts(), policy).map(|at| seconds(began, at));
-        let to = change
-            .filter(|change| change > &now)
-            .map_or(*next_event, |change| change.min(*next_event));
+        let to = change.filter(|change| change > &now).map_or(*next_event, |change| change.min(*next_event));
         intervals.push(Interval {
             from: now,
             to,
@@ -69,17 +67,12 @@ pub fn segments(policy: &Policy, start: Facts, events: &[(u64, Event)]) -> Vec<S
         });
         now = to;
     }
-    merge(intervals)
-        .into_iter()
-        .map(|interval| interval.segment(policy, began))
-        .collect()
+    merge(intervals).into_iter().map(|interval| interval.segment(policy, began)).collect()
 }
 
 fn after(began: Timestamp, seconds: u64) -> Timestamp {
     let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-    began
-        .checked_add(SignedDuration::from_secs(seconds))
-        .unwrap_or(Timestamp::MAX)
+    began.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
 }
 
 fn seconds(began: Timestamp, at: Timestamp) -> u64 {
@@ -109,11 +102,7 @@ fn merge(intervals: Vec<Interval>) -> Vec<Interval> {
 
 impl Interval {
     fn reasons(&self) -> BTreeMap<Purpose, Reason> {
-        self.decision
-            .purposes
-            .iter()
-            .map(|(purpose, verdict)| (purpose.clone(), verdict.reason))
-            .collect()
+        self.decision.purposes.iter().map(|(purpose, verdict)| (purpose.clone(), verdict.reason)).collect()
     }
 
     fn rules(&self) -> impl Iterator<Item = &BTreeSet<Arc<str>>> {

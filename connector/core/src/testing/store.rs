@@ -35,11 +35,7 @@ struct Rows {
 impl MemoryStore {
     /// An empty index of this node and site.
     pub fn new(node: &str, site: &str) -> Self {
-        Self {
-            node: node.to_owned(),
-            site: site.to_owned(),
-            rows: Mutex::default(),
-        }
+        Self { node: node.to_owned(), site: site.to_owned(), rows: Mutex::default() }
     }
 
     /// Goes away, as a locked database does, or comes back. While it is away, everything is `Unavailable`.
@@ -100,11 +96,7 @@ impl Rows {
     }
 
     fn counters(&self, ballot: &Ballot) -> Counters {
-        let campaign = || {
-            self.draws
-                .iter()
-                .filter(|drawn| drawn.ballot.campaign == ballot.campaign)
-        };
+        let campaign = || self.draws.iter().filter(|drawn| drawn.ballot.campaign == ballot.campaign);
         let stratum = || campaign().filter(|drawn| drawn.ballot.stratum == ballot.stratum);
         Counters {
             total_calls: campaign().count() as u64,
@@ -127,9 +119,7 @@ impl Store for MemoryStore {
                 return Err(StoreError::Refused(format!("segment {} exists", segment.id)));
             }
         }
-        changes
-            .into_iter()
-            .try_for_each(|change| self.apply(&mut rows, change))
+        changes.into_iter().try_for_each(|change| self.apply(&mut rows, change))
     }
 
     async fn draw(&self, ballots: Vec<Ballot>) -> Result<Vec<Drawn>, StoreError> {
@@ -143,11 +133,7 @@ impl Store for MemoryStore {
                 continue;
             }
             let before = rows.counters(&ballot);
-            let new = Drawn {
-                selected: ballot.settle(&before),
-                before,
-                ballot,
-            };
+            let new = Drawn { selected: ballot.settle(&before), before, ballot };
             let entry = Entry {
                 at: new.ballot.at,
                 call: Some(new.ballot.call.clone()),
@@ -163,12 +149,7 @@ impl Store for MemoryStore {
 
     async fn draws(&self, campaign: &str) -> Result<Vec<Drawn>, StoreError> {
         let rows = self.rows()?;
-        Ok(rows
-            .draws
-            .iter()
-            .filter(|drawn| drawn.ballot.campaign == campaign)
-            .cloned()
-            .collect())
+        Ok(rows.draws.iter().filter(|drawn| drawn.ballot.campaign == campaign).cloned().collect())
     }
 
     async fn call(&self, id: &CallId) -> Result<Option<CallRecord>, StoreError> {
@@ -177,18 +158,9 @@ impl Store for MemoryStore {
 
     async fn calls(&self, query: &CallQuery) -> Result<Vec<CallRecord>, StoreError> {
         let rows = self.rows()?;
-        let mut found: Vec<_> = rows
-            .calls
-            .values()
-            .filter(|call| matches(call, query))
-            .cloned()
-            .collect();
+        let mut found: Vec<_> = rows.calls.values().filter(|call| matches(call, query)).cloned().collect();
         found.sort_by(|a, b| (b.started, &b.id).cmp(&(a.started, &a.id)));
-        found.truncate(if query.limit == 0 {
-            100
-        } else {
-            query.limit as usize
-        });
+        found.truncate(if query.limit == 0 { 100 } else { query.limit as usize });
         Ok(found)
     }
 
@@ -227,12 +199,7 @@ impl Store for MemoryStore {
     async fn story(&self, call: &CallId) -> Result<Vec<Link>, StoreError> {
         let rows = self.rows()?;
         let of_call = |(of, _): &&(Option<CallId>, Link)| of.as_ref() == Some(call);
-        Ok(rows
-            .links
-            .iter()
-            .filter(of_call)
-            .map(|(_, link)| link.clone())
-            .collect())
+        Ok(rows.links.iter().filter(of_call).map(|(_, link)| link.clone()).collect())
     }
 
     async fn chain(&self, after: u64, limit: u32) -> Result<Vec<Link>, StoreError> {
@@ -248,17 +215,11 @@ fn matches(call: &CallRecord, query: &CallQuery) -> bool {
         Tail::new(typed).finds(&digits)
     };
     query.number.as_ref().is_none_or(number)
-        && query
-            .agent
-            .as_ref()
-            .is_none_or(|agent| call.agents.contains(agent))
+        && query.agent.as_ref().is_none_or(|agent| call.agents.contains(agent))
         && query.line.as_ref().is_none_or(|line| call.line == *line)
         && query.from.is_none_or(|from| call.started >= from)
         && query.until.is_none_or(|until| call.started < until)
-        && query
-            .outcome
-            .as_ref()
-            .is_none_or(|outcome| call.outcome == *outcome)
+        && query.outcome.as_ref().is_none_or(|outcome| call.outcome == *outcome)
 }
 
 #[cfg(test)]

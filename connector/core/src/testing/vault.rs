@@ -32,12 +32,7 @@ impl MemoryVault {
 
     /// Turns a bit of a stored object, as a bad disk does. Nothing happens to one that is empty or not there.
     pub fn damage(&self, id: SegmentId) {
-        if let Some(byte) = self
-            .lock()
-            .objects
-            .get_mut(&id)
-            .and_then(|(_, bytes)| bytes.last_mut())
-        {
+        if let Some(byte) = self.lock().objects.get_mut(&id).and_then(|(_, bytes)| bytes.last_mut()) {
             *byte ^= 1;
         }
     }
@@ -59,9 +54,7 @@ impl MemoryVault {
 impl Vault for MemoryVault {
     async fn seal(&self, id: SegmentId, mut plain: Box<dyn Read + Send>) -> Result<Sealed, VaultError> {
         let mut bytes = Vec::new();
-        plain
-            .read_to_end(&mut bytes)
-            .map_err(|error| VaultError::Unavailable(error.to_string()))?;
+        plain.read_to_end(&mut bytes).map_err(|error| VaultError::Unavailable(error.to_string()))?;
         let mut objects = self.objects()?;
         objects.keys += 1;
         let sealed = Sealed {
@@ -104,10 +97,7 @@ impl Vault for MemoryVault {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -126,27 +116,15 @@ mod tests {
     #[test]
     fn it_goes_away_and_it_rots() {
         futures::executor::block_on(async {
-            let (vault, id) = (
-                MemoryVault::default(),
-                SegmentId::new(Timestamp::UNIX_EPOCH, [0; 10]),
-            );
+            let (vault, id) = (MemoryVault::default(), SegmentId::new(Timestamp::UNIX_EPOCH, [0; 10]));
             let sealed = vault.seal(id, Box::new(&b"audio"[..])).await.expect("seal");
             vault.away(true);
-            assert!(matches!(
-                vault.check(id, &sealed).await,
-                Err(VaultError::Unavailable(_))
-            ));
+            assert!(matches!(vault.check(id, &sealed).await, Err(VaultError::Unavailable(_))));
             vault.away(false);
             assert_eq!(vault.check(id, &sealed).await, Ok(()));
             vault.damage(id);
-            assert!(matches!(
-                vault.check(id, &sealed).await,
-                Err(VaultError::Damaged(..))
-            ));
-            assert!(matches!(
-                vault.read(id, &sealed, 0..1).await,
-                Err(VaultError::Damaged(..))
-            ));
+            assert!(matches!(vault.check(id, &sealed).await, Err(VaultError::Damaged(..))));
+            assert!(matches!(vault.read(id, &sealed, 0..1).await, Err(VaultError::Damaged(..))));
         });
     }
 }

@@ -25,10 +25,7 @@ pub async fn suite(make: impl AsyncFn() -> Objects) {
 async fn what_is_sealed_is_read(vault: Objects) {
     assert_eq!(vault.list().await, Ok(vec![]));
     // Around the sizes at which any chunked format has its edges.
-    for (n, len) in [0, 1, 15, 16, 65_535, 65_536, 65_537, 131_072, 300_001]
-        .into_iter()
-        .enumerate()
-    {
+    for (n, len) in [0, 1, 15, 16, 65_535, 65_536, 65_537, 131_072, 300_001].into_iter().enumerate() {
         let (id, plain) = (id(n as u8), noise(n as u64, len));
         let sealed = vault.seal(id, source(&plain)).await.expect("seal");
         assert_eq!(sealed.plain_len, len as u64);
@@ -47,20 +44,7 @@ async fn what_is_sealed_is_read(vault: Objects) {
 async fn any_range_is_read(vault: Objects) {
     let plain = noise(1, 200_000);
     let sealed = vault.seal(id(1), source(&plain)).await.expect("seal");
-    let edges = [
-        0,
-        1,
-        44,
-        65_535,
-        65_536,
-        65_537,
-        131_072,
-        199_999,
-        200_000,
-        200_001,
-        300_000,
-        u64::MAX,
-    ];
+    let edges = [0, 1, 44, 65_535, 65_536, 65_537, 131_072, 199_999, 200_000, 200_001, 300_000, u64::MAX];
     for start in edges {
         for end in edges {
             let clamp = |at: u64| at.min(plain.len() as u64) as usize;
@@ -81,48 +65,27 @@ async fn nothing_else_opens_it(vault: Objects) {
     for (id, sealed) in [(id(1), &second), (id(2), &first)] {
         assert!(matches!(vault.read(id, sealed, 0..10).await, Err(VaultError::Damaged(of, _)) if of == id));
     }
-    assert_eq!(
-        vault.read(id(3), &first, 0..10).await,
-        Err(VaultError::Missing(id(3)))
-    );
-    assert_eq!(
-        vault.read(id(3), &first, 0..0).await,
-        Err(VaultError::Missing(id(3)))
-    );
+    assert_eq!(vault.read(id(3), &first, 0..10).await, Err(VaultError::Missing(id(3))));
+    assert_eq!(vault.read(id(3), &first, 0..0).await, Err(VaultError::Missing(id(3))));
     assert_eq!(vault.check(id(3), &first).await, Err(VaultError::Missing(id(3))));
 }
 
 async fn the_same_id_replaces(vault: Objects) {
     let old = vault.seal(id(1), source(&noise(1, 70_000))).await.expect("seal");
-    let new = vault
-        .seal(id(1), source(&noise(2, 70_000)))
-        .await
-        .expect("seal again");
+    let new = vault.seal(id(1), source(&noise(2, 70_000))).await.expect("seal again");
     assert_eq!(vault.list().await, Ok(vec![id(1)]));
     assert!(vault.read(id(1), &new, 0..70_000).await.expect("read") == noise(2, 70_000));
-    assert!(matches!(
-        vault.read(id(1), &old, 0..10).await,
-        Err(VaultError::Damaged(..))
-    ));
-    assert!(matches!(
-        vault.check(id(1), &old).await,
-        Err(VaultError::Damaged(..))
-    ));
+    assert!(matches!(vault.read(id(1), &old, 0..10).await, Err(VaultError::Damaged(..))));
+    assert!(matches!(vault.check(id(1), &old).await, Err(VaultError::Damaged(..))));
 }
 
 async fn what_is_shredded_is_gone(vault: Objects) {
     let sealed = vault.seal(id(1), source(&noise(1, 10))).await.expect("seal");
     let other = vault.seal(id(2), source(&noise(2, 10))).await.expect("seal");
     vault.shred(id(1)).await.expect("shred");
-    vault
-        .shred(id(1))
-        .await
-        .expect("one that is not there is removed already");
+    vault.shred(id(1)).await.expect("one that is not there is removed already");
     vault.shred(id(9)).await.expect("one that never was");
-    assert_eq!(
-        vault.read(id(1), &sealed, 0..10).await,
-        Err(VaultError::Missing(id(1)))
-    );
+    assert_eq!(vault.read(id(1), &sealed, 0..10).await, Err(VaultError::Missing(id(1))));
     assert_eq!(vault.list().await, Ok(vec![id(2)]));
     assert!(vault.read(id(2), &other, 0..10).await.expect("read") == noise(2, 10));
 }
@@ -137,9 +100,7 @@ async fn a_failing_source_leaves_nothing(vault: Objects) {
             }
         }
     }
-    let sealed = vault
-        .seal(id(1), Box::new(Broken(Cursor::new(noise(1, 100_000)))))
-        .await;
+    let sealed = vault.seal(id(1), Box::new(Broken(Cursor::new(noise(1, 100_000))))).await;
     assert!(matches!(sealed, Err(VaultError::Unavailable(_))), "{sealed:?}");
     assert_eq!(vault.list().await, Ok(vec![]), "nothing half-kept");
 }

@@ -368,10 +368,17 @@ impl World {
         let leg = LegId("c".into());
         let (session, commands) = Session::adopt(now, record, leg, &past, rules, [self.seed ^ 1; 32]);
         self.session = session;
+        let story: Vec<_> = self
+            .commands
+            .iter()
+            .filter_map(|command| match command {
+                Command::Journal(entry) => Some(entry.clone()),
+                _ => None,
+            })
+            .collect();
         for id in open {
             let segment = self.segment(id);
-            let recording = self.tapes.get(&id).map(|tape| self.at(tape.from));
-            let closing = temoin_core::reconcile::close(&segment, recording, Some(self.at(alive)), now);
+            let closing = temoin_core::reconcile::close(&segment, &story, Some(self.at(alive)), now);
             self.closed.insert(id, closing);
             self.reconciled.insert(id);
         }

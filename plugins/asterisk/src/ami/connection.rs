@@ -85,10 +85,7 @@ pub struct Permit {
 impl Permit {
     /// Good until `counter` moves.
     pub fn now(counter: &Arc<AtomicU64>) -> Self {
-        Self {
-            counter: counter.clone(),
-            at: counter.load(Ordering::SeqCst),
-        }
+        Self { counter: counter.clone(), at: counter.load(Ordering::SeqCst) }
     }
 
     /// Whether it still holds.
@@ -116,17 +113,7 @@ pub fn open<S: AsyncRead + AsyncWrite>(stream: S, timing: Timing) -> (Handle, Ru
     let (read, write) = tokio::io::split(stream);
     let shared = Arc::new(Shared::default());
     let read = FramedRead::new(read, AmiCodec::default());
-    (
-        Handle {
-            shared: shared.clone(),
-        },
-        Running {
-            shared,
-            read,
-            write,
-            timing,
-        },
-    )
+    (Handle { shared: shared.clone() }, Running { shared, read, write, timing })
 }
 
 impl Handle {
@@ -139,11 +126,7 @@ impl Handle {
         deadline: Instant,
     ) -> impl Future<Output = Result<Message, ActionError>> + Send + use<> {
         let answer = self.enqueue(action, urgency, permit, deadline, None);
-        async move {
-            answer
-                .await
-                .map(|mut messages| messages.pop().unwrap_or_default())
-        }
+        async move { answer.await.map(|mut messages| messages.pop().unwrap_or_default()) }
     }
 
     /// Enqueues an action that is answered by a list of events; the future waits for its end. The first message is
@@ -165,17 +148,7 @@ impl Handle {
         list: Option<Vec<Message>>,
     ) -> impl Future<Output = Result<Vec<Message>, ActionError>> + Send + use<> {
         let (tell, told) = oneshot::channel();
-        let id = self.shared.enqueue(
-            action,
-            urgency,
-            permit,
-            deadline,
-            Pending {
-                tell,
-                list,
-                sent: false,
-            },
-        );
+        let id = self.shared.enqueue(action, urgency, permit, deadline, Pending { tell, list, sent: false });
         let shared = self.shared.clone();
         async move {
             match timeout_at(deadline, told).await {
@@ -190,12 +163,7 @@ impl Handle {
 impl<S: AsyncRead + AsyncWrite + Send> Running<S> {
     /// Runs until the link is lost. Events go to `hear`; every action without an answer is told.
     pub async fn run(self, hear: impl FnMut(Event) + Send) -> Lost {
-        let Self {
-            shared,
-            mut read,
-            mut write,
-            timing,
-        } = self;
+        let Self { shared, mut read, mut write, timing } = self;
         let heard = Mutex::new((Instant::now(), Timestamp::now()));
         let why = tokio::select! {
             why = reading(&shared, &mut read, &heard, hear) => why,
@@ -251,17 +219,7 @@ async fn watching(shared: &Arc<Shared>, heard: &Mutex<(Instant, Timestamp)>, tim
         }
         let ping = Action::new("Ping");
         let (tell, _) = oneshot::channel();
-        shared.enqueue(
-            ping,
-            Urgency::Urgent,
-            None,
-            lost,
-            Pending {
-                tell,
-                list: None,
-                sent: false,
-            },
-        );
+        shared.enqueue(ping, Urgency::Urgent, None, lost, Pending { tell, list: None, sent: false });
         sleep_until(lost.min(Instant::now() + timing.ping)).await;
     }
 }
@@ -314,12 +272,7 @@ impl Shared {
             Err(error) => ActionError::Invalid(error.to_string()),
             Ok(bytes) => {
                 state.pending.insert(id, pending);
-                let job = Job {
-                    id,
-                    bytes,
-                    deadline,
-                    permit,
-                };
+                let job = Job { id, bytes, deadline, permit };
                 match urgency {
                     Urgency::Urgent => state.urgent.push_back(job),
                     Urgency::Normal => state.normal.push_back(job),
@@ -405,11 +358,7 @@ impl Shared {
         state.urgent.clear();
         state.normal.clear();
         for (_, Pending { tell, sent, .. }) in state.pending.drain() {
-            let _ = tell.send(Err(if sent {
-                ActionError::Unknown
-            } else {
-                ActionError::Unsent
-            }));
+            let _ = tell.send(Err(if sent { ActionError::Unknown } else { ActionError::Unsent }));
         }
     }
 }

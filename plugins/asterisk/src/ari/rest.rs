@@ -34,21 +34,14 @@ pub(crate) struct Answer {
 impl Answer {
     /// Asterisk's own words for a refusal.
     pub(crate) fn message(&self) -> String {
-        let text = self
-            .body
-            .get("message")
-            .and_then(Value::as_str)
-            .unwrap_or("no message");
+        let text = self.body.get("message").and_then(Value::as_str).unwrap_or("no message");
         format!("{} {text}", self.status)
     }
 }
 
 impl Rest {
     pub(crate) fn new(address: &Address) -> Result<Self, StartError> {
-        let fault = |why: String| StartError::Address {
-            place: Place::Ari,
-            why,
-        };
+        let fault = |why: String| StartError::Address { place: Place::Ari, why };
         let mut authorization =
             HeaderValue::from_str(&address.authorization).map_err(|e| fault(e.to_string()))?;
         authorization.set_sensitive(true);
@@ -62,10 +55,7 @@ impl Rest {
             .tls_backend_preconfigured(address.tls.as_ref().map_or_else(tls::nobody, tls::Client::config))
             .build()
             .map_err(|e| fault(e.to_string()))?;
-        Ok(Self {
-            http,
-            base: address.base.clone(),
-        })
+        Ok(Self { http, base: address.base.clone() })
     }
 
     /// Asks; `path` in pieces, which are escaped.

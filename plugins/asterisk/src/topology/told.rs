@@ -56,23 +56,14 @@ impl Topology {
     pub fn restate(&mut self, call: &str, now: Duration, at: Timestamp) -> Option<PbxEvent> {
         let parties = self.parties(call, now);
         let told = self.followed.get_mut(call)?;
-        *told = Told {
-            parties: parties.clone(),
-            ..Told::default()
-        };
-        Some(PbxEvent::Call(
-            CallId(call.into()),
-            CallEvent::Parties { parties, at },
-        ))
+        *told = Told { parties: parties.clone(), ..Told::default() };
+        Some(PbxEvent::Call(CallId(call.into()), CallEvent::Parties { parties, at }))
     }
 
     /// Restates every followed customer.
     pub fn restate_all(&mut self, now: Duration, at: Timestamp) -> Vec<PbxEvent> {
         let calls: Vec<String> = self.followed.keys().cloned().collect();
-        calls
-            .iter()
-            .filter_map(|call| self.restate(call, now, at))
-            .collect()
+        calls.iter().filter_map(|call| self.restate(call, now, at)).collect()
     }
 
     /// Opens and closes the windows of those whom a sign concerns.
@@ -114,10 +105,7 @@ impl Topology {
             return None;
         }
         told.parties.clone_from(&truth);
-        Some(PbxEvent::Call(
-            CallId(call.into()),
-            CallEvent::Parties { parties: truth, at },
-        ))
+        Some(PbxEvent::Call(CallId(call.into()), CallEvent::Parties { parties: truth, at }))
     }
 }
 
@@ -125,10 +113,7 @@ impl Topology {
 fn cannot_wait(old: &[Party], new: &[Party], swap: bool) -> bool {
     // A party that differs from what was told in anything but an ended hold.
     let worse = |party: &Party| {
-        let unheld = Party {
-            held: true,
-            ..party.clone()
-        };
+        let unheld = Party { held: true, ..party.clone() };
         !old.contains(party) && !(party.held == false && old.contains(&unheld))
     };
     let left = |party: &Party| !new.iter().any(|other| other.leg == party.leg);

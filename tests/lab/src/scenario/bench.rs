@@ -55,40 +55,24 @@ impl Bench {
         sidecar: &Sidecar,
         folder: PathBuf,
     ) -> Result<Self, String> {
-        let needs = scenarios
-            .first()
-            .map(|scenario| scenario.bench.clone())
-            .unwrap_or_default();
+        let needs = scenarios.first().map(|scenario| scenario.bench.clone()).unwrap_or_default();
         let trouble = |error: io::Error| format!("bench {}: {error}", folder.display());
         if folder.exists() {
             fs::remove_dir_all(&folder).map_err(trouble)?;
         }
         fs::create_dir_all(&folder).map_err(trouble)?;
         let mut house = BTreeMap::new();
-        for extension in scenarios
-            .iter()
-            .flat_map(Scenario::extensions)
-            .collect::<BTreeSet<_>>()
-        {
+        for extension in scenarios.iter().flat_map(Scenario::extensions).collect::<BTreeSet<_>>() {
             let phone = Phone::bind(Ipv4Addr::LOCALHOST, &extension.to_string()).await;
             house.insert(extension, phone.map_err(|error| error.to_string())?);
         }
         let options = LabOptions {
-            phones: house
-                .iter()
-                .map(|(extension, phone)| (*extension, phone.address().port()))
-                .collect(),
-            calls: scenarios
-                .iter()
-                .map(|scenario| scenario.copies)
-                .sum::<u16>()
-                .clamp(20, 200),
+            phones: house.iter().map(|(extension, phone)| (*extension, phone.address().port())).collect(),
+            calls: scenarios.iter().map(|scenario| scenario.copies).sum::<u16>().clamp(20, 200),
             more: vec![("queues.conf", queues(house.keys()))],
             ..LabOptions::default()
         };
-        let lab = blocking(move || Lab::start(options))
-            .await?
-            .map_err(|error| error.to_string())?;
+        let lab = blocking(move || Lab::start(options)).await?.map_err(|error| error.to_string())?;
         let proxies = if needs.proxies {
             let ami = FaultProxy::start(lab.ami).await.map_err(trouble)?;
             let ari = FaultProxy::start(lab.ari).await.map_err(trouble)?;
@@ -97,24 +81,14 @@ impl Bench {
             None
         };
         let machine = Machine {
-            ami: proxies
-                .as_ref()
-                .map_or(lab.ami, |proxies| proxies.ami.addr())
-                .port(),
+            ami: proxies.as_ref().map_or(lab.ami, |proxies| proxies.ami.addr()).port(),
             ami_secret: AMI_SECRET,
-            ari: proxies
-                .as_ref()
-                .map_or(lab.ari, |proxies| proxies.ari.addr())
-                .port(),
+            ari: proxies.as_ref().map_or(lab.ari, |proxies| proxies.ari.addr()).port(),
             ari_secret: ARI_SECRET,
         };
         let config = site.install(&folder, &machine).map_err(trouble)?;
         let mut repertoire = Repertoire::default();
-        for sounds in site
-            .sounds(&folder)
-            .iter()
-            .chain([&lab.dir().join("data/sounds/fr")])
-        {
+        for sounds in site.sounds(&folder).iter().chain([&lab.dir().join("data/sounds/fr")]) {
             repertoire.add(sounds).map_err(trouble)?;
         }
         let spool = SpoolWatch::start(&[&folder.join("spool"), &lab.recordings()]).map_err(trouble)?;
@@ -153,10 +127,7 @@ impl Bench {
 
     /// A number that no other customer has.
     pub(super) fn number(&self) -> String {
-        format!(
-            "+3319900{:04}",
-            self.numbers.fetch_add(1, Ordering::Relaxed) % 10_000
-        )
+        format!("+3319900{:04}", self.numbers.fetch_add(1, Ordering::Relaxed) % 10_000)
     }
 
     /// What must not be in the sidecar's log.
@@ -180,9 +151,7 @@ impl Bench {
         });
         done.await?.map_err(|error| error.to_string())?;
         if fate == Fate::Started {
-            self.site
-                .let_vanish(&self.folder)
-                .map_err(|error| error.to_string())?;
+            self.site.let_vanish(&self.folder).map_err(|error| error.to_string())?;
         }
         Ok(())
     }
@@ -194,16 +163,10 @@ impl Bench {
         if locked {
             let options = SqliteConnectOptions::new().filename(self.folder.join("index.sqlite"));
             let mut connection = options.busy_timeout(REST).connect().await.map_err(trouble)?;
-            sqlx::raw_sql("BEGIN EXCLUSIVE")
-                .execute(&mut connection)
-                .await
-                .map_err(trouble)?;
+            sqlx::raw_sql("BEGIN EXCLUSIVE").execute(&mut connection).await.map_err(trouble)?;
             *held = Some(connection);
         } else if let Some(mut connection) = held.take() {
-            sqlx::raw_sql("ROLLBACK")
-                .execute(&mut connection)
-                .await
-                .map_err(trouble)?;
+            sqlx::raw_sql("ROLLBACK").execute(&mut connection).await.map_err(trouble)?;
             connection.close().await.map_err(trouble)?;
         }
         Ok(())
@@ -276,9 +239,7 @@ impl Bench {
                 return None;
             }
             if Instant::now() > deadline {
-                return Some(format!(
-                    "the spool is not empty {REST:?} after the last call: {present:?}"
-                ));
+                return Some(format!("the spool is not empty {REST:?} after the last call: {present:?}"));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -327,10 +288,7 @@ impl Bench {
             if call["talked"].is_null() {
                 continue;
             }
-            let story = self
-                .cli
-                .json(&["show", call["id"].as_str().unwrap_or_default()])
-                .await?;
+            let story = self.cli.json(&["show", call["id"].as_str().unwrap_or_default()]).await?;
             let ids = story["segments"].as_array().into_iter().flatten();
             segments.extend(ids.filter_map(|segment| segment["id"].as_str().map(str::to_owned)));
         }
@@ -341,9 +299,7 @@ impl Bench {
         let log = lock(&self.sidecar).log();
         let secrets = lock(&self.secrets);
         let named = secrets.iter().filter(|secret| log.contains(secret.as_str()));
-        named
-            .map(|secret| format!("the sidecar's log names a person: {secret:?}"))
-            .collect()
+        named.map(|secret| format!("the sidecar's log names a person: {secret:?}")).collect()
     }
 }
 
@@ -361,9 +317,7 @@ fn queues<'a>(extensions: impl Iterator<Item = &'a u16>) -> String {
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, String> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| error.to_string())
+    tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

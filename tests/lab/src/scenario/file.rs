@@ -76,13 +76,7 @@ pub struct Bench {
 
 impl Default for Bench {
     fn default() -> Self {
-        Self {
-            name: "main".into(),
-            sidecar: true,
-            proxies: false,
-            records: true,
-            whole_machine: false,
-        }
+        Self { name: "main".into(), sidecar: true, proxies: false, records: true, whole_machine: false }
     }
 }
 
@@ -200,14 +194,9 @@ impl TryFrom<String> for PromptHeard {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let (text, whole) = text
-            .strip_suffix(" cut")
-            .map_or((text.as_str(), true), |text| (text, false));
+        let (text, whole) = text.strip_suffix(" cut").map_or((text.as_str(), true), |text| (text, false));
         if TEXTS.contains(&text) {
-            Ok(Self {
-                text: text.to_owned(),
-                whole,
-            })
+            Ok(Self { text: text.to_owned(), whole })
         } else {
             Err(format!("`{text}` is no prompt: {}", TEXTS.join(", ")))
         }
@@ -225,10 +214,7 @@ impl TryFrom<String> for Instant {
             [_, "-", before] => -(duration(before)?.as_millis() as i64),
             _ => return Err(format!("`{text}` is no instant: `mark`, `mark + 100ms`")),
         };
-        Ok(Self {
-            mark: words[0].to_owned(),
-            plus,
-        })
+        Ok(Self { mark: words[0].to_owned(), plus })
     }
 }
 
@@ -238,17 +224,10 @@ impl Scenario {
     /// # Errors
     /// What is wrong with it, and where.
     pub fn read(file: &Path) -> Result<Self, ScenarioError> {
-        let wrong = |why: String| ScenarioError {
-            file: file.to_owned(),
-            why,
-        };
+        let wrong = |why: String| ScenarioError { file: file.to_owned(), why };
         let text = fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
         let mut scenario: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        scenario.name = file
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        scenario.name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         scenario.check().map_err(wrong)?;
         Ok(scenario)
     }
@@ -258,10 +237,7 @@ impl Scenario {
     /// # Errors
     /// What is wrong with the first that is wrong; also when two want different benches of one name.
     pub fn read_all(folder: &Path) -> Result<Vec<Self>, ScenarioError> {
-        let wrong = |why: String| ScenarioError {
-            file: folder.to_owned(),
-            why,
-        };
+        let wrong = |why: String| ScenarioError { file: folder.to_owned(), why };
         let entries = fs::read_dir(folder).map_err(|error| wrong(error.to_string()))?;
         let mut files: Vec<PathBuf> = entries
             .flatten()
@@ -269,25 +245,13 @@ impl Scenario {
             .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
             .collect();
         files.sort();
-        let all: Vec<Self> = files
-            .iter()
-            .map(|file| Self::read(file))
-            .collect::<Result<_, _>>()?;
+        let all: Vec<Self> = files.iter().map(|file| Self::read(file)).collect::<Result<_, _>>()?;
         let mut benches: BTreeMap<&str, (&Bench, &Path)> = BTreeMap::new();
         for (scenario, file) in all.iter().zip(&files) {
-            let first = benches
-                .entry(&scenario.bench.name)
-                .or_insert((&scenario.bench, file));
+            let first = benches.entry(&scenario.bench.name).or_insert((&scenario.bench, file));
             if first.0 != &scenario.bench {
-                let why = format!(
-                    "wants another bench `{}` than {}",
-                    scenario.bench.name,
-                    first.1.display()
-                );
-                return Err(ScenarioError {
-                    file: file.clone(),
-                    why,
-                });
+                let why = format!("wants another bench `{}` than {}", scenario.bench.name, first.1.display());
+                return Err(ScenarioError { file: file.clone(), why });
             }
         }
         Ok(all)
@@ -302,19 +266,12 @@ impl Scenario {
 
     /// The phones outside the house, in order.
     pub fn customers(&self) -> impl Iterator<Item = &str> {
-        self.phones
-            .iter()
-            .filter(|(_, cast)| cast.extension.is_none())
-            .map(|(name, _)| name.as_str())
+        self.phones.iter().filter(|(_, cast)| cast.extension.is_none()).map(|(name, _)| name.as_str())
     }
 
     /// The customer of an expectation.
     pub(super) fn customer_of<'a>(&'a self, expected: &'a Expected) -> &'a str {
-        expected
-            .by
-            .as_deref()
-            .or_else(|| self.customers().next())
-            .unwrap_or_default()
+        expected.by.as_deref().or_else(|| self.customers().next()).unwrap_or_default()
     }
 
     /// How often the script dials from outside.
@@ -331,19 +288,17 @@ impl Scenario {
     fn check(&self) -> Result<(), String> {
         let mut marks = BTreeSet::new();
         for step in &self.script {
-            self.check_step(step, &marks)
-                .map_err(|why| format!("`{step}`: {why}"))?;
+            self.check_step(step, &marks).map_err(|why| format!("`{step}`: {why}"))?;
             marks.extend(step.mark.as_deref());
         }
         if self.calls.len() != self.dials() {
-            return Err(format!(
-                "{} customers dial, but `calls` has {}",
-                self.dials(),
-                self.calls.len()
-            ));
+            return Err(format!("{} customers dial, but `calls` has {}", self.dials(), self.calls.len()));
         }
         if self.phones.values().any(|cast| cast.raw_from.is_some()) && !self.alone {
-            return Err("a call with a raw_from is found in the index by its time: the scenario must be `alone`".into());
+            return Err(
+                "a call with a raw_from is found in the index by its time: the scenario must be `alone`"
+                    .into(),
+            );
         }
         for cast in self.phones.values().filter(|cast| cast.extension.is_some()) {
             if cast.number.is_some() || cast.display.is_some() || cast.raw_from.is_some() {
@@ -387,24 +342,13 @@ impl Scenario {
         if call.by.is_none() && self.customers().nth(1).is_some() {
             return Err("several customers: say `by`".into());
         }
-        let voices = call
-            .segments
-            .iter()
-            .flat_map(|segment| segment.left.iter().flatten().chain(&segment.right));
-        if let Some(unknown) = voices
-            .chain(&call.hears)
-            .find(|name| !self.phones.contains_key(*name))
-        {
+        let voices =
+            call.segments.iter().flat_map(|segment| segment.left.iter().flatten().chain(&segment.right));
+        if let Some(unknown) = voices.chain(&call.hears).find(|name| !self.phones.contains_key(*name)) {
             return Err(format!("there is no phone `{unknown}`"));
         }
-        let instants = call
-            .segments
-            .iter()
-            .flat_map(|segment| segment.from.iter().chain(&segment.until));
-        match instants
-            .map(|instant| &instant.mark)
-            .find(|mark| !marks.contains(mark.as_str()))
-        {
+        let instants = call.segments.iter().flat_map(|segment| segment.from.iter().chain(&segment.until));
+        match instants.map(|instant| &instant.mark).find(|mark| !marks.contains(mark.as_str())) {
             Some(unknown) => Err(format!("no mark @{unknown} in the script")),
             None if !call.indexed && !call.segments.is_empty() => Err("segments, but not indexed".into()),
             None => Ok(()),
@@ -452,21 +396,9 @@ mod tests {
         let scenario = read(TEXT).unwrap();
         assert_eq!((scenario.name.as_str(), scenario.dials()), ("one", 1));
         assert_eq!(scenario.extensions(), [2011].into());
-        assert_eq!(
-            scenario.calls[0].prompts[0],
-            PromptHeard {
-                text: "opt-out".into(),
-                whole: false
-            }
-        );
+        assert_eq!(scenario.calls[0].prompts[0], PromptHeard { text: "opt-out".into(), whole: false });
         let from = scenario.calls[0].segments[0].from.clone().unwrap();
-        assert_eq!(
-            from,
-            Instant {
-                mark: "rung".into(),
-                plus: 100
-            }
-        );
+        assert_eq!(from, Instant { mark: "rung".into(), plus: 100 });
     }
 
     #[test]
@@ -479,11 +411,7 @@ mod tests {
             ("amel is called", "emil is called", "emil"),
             ("rung + 100ms", "wrung + 100ms", "wrung"),
             ("caller dials 8111", "caller hears amel", "0 customers dial"),
-            (
-                "extension = 2011",
-                "extension = 2011\nnumber = \"+33199000001\"",
-                "of the house",
-            ),
+            ("extension = 2011", "extension = 2011\nnumber = \"+33199000001\"", "of the house"),
             ("caller hangs up", "ami is cut", "no proxies"),
             ("caller hangs up", "at up + 5ms", "@up"),
         ] {

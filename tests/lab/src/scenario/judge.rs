@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde_json::Value;
 use temoin_phone::{Audio, Ending, How, Side, Sound};
 use tokio::time::sleep;
@@ -37,12 +38,7 @@ pub(super) async fn judge(
     runs: &[Run],
     folder: &Path,
 ) -> (Vec<CallSeen>, Vec<String>) {
-    let judge = Judge {
-        bench,
-        scenario,
-        members,
-        folder,
-    };
+    let judge = Judge { bench, scenario, members, folder };
     let (mut calls, mut wrong) = (Vec::new(), Vec::new());
     let mut stories = match judge.stories(runs).await {
         Ok(stories) => stories,
@@ -58,11 +54,7 @@ pub(super) async fn judge(
         }
         for (dial, expected) in run.dials.iter().zip(&scenario.calls) {
             let mut faults = judge.heard(dial, expected);
-            let story = if expected.indexed {
-                stories.pop_front().unwrap_or_default()
-            } else {
-                Value::Null
-            };
+            let story = if expected.indexed { stories.pop_front().unwrap_or_default() } else { Value::Null };
             let mut recordings = BTreeMap::new();
             if expected.indexed {
                 faults.extend(judge.indexed(expected, &story));
@@ -88,14 +80,9 @@ impl Judge<'_> {
     /// and nothing waits any more.
     async fn stories(&self, runs: &[Run]) -> Result<std::collections::VecDeque<Value>, String> {
         let deadline = Instant::now() + REST;
-        let dialled = || {
-            runs.iter()
-                .flat_map(|run| run.dials.iter().zip(&self.scenario.calls))
-        };
-        let wanted: Vec<&Dial> = dialled()
-            .filter(|(_, expected)| expected.indexed)
-            .map(|(dial, _)| dial)
-            .collect();
+        let dialled = || runs.iter().flat_map(|run| run.dials.iter().zip(&self.scenario.calls));
+        let wanted: Vec<&Dial> =
+            dialled().filter(|(_, expected)| expected.indexed).map(|(dial, _)| dial).collect();
         if wanted.is_empty() {
             return self.unknown(runs).await.map(|()| Default::default());
         }
@@ -115,31 +102,22 @@ impl Judge<'_> {
         let mut records = self.records().await?;
         let mut stories = std::collections::VecDeque::new();
         for dial in wanted {
-            let number = self
-                .members
-                .get(dial.by.as_str())
-                .map(|member| member.number.as_str())
-                .unwrap_or_default();
-            // A hostile number may be stored in any shape; such a scenario has its bench alone.
-            let hostile = self
-                .scenario
-                .phones
-                .get(&dial.by)
-                .is_some_and(|cast| cast.raw_from.is_some());
-            let at = records
-                .iter()
-                .position(|record| hostile || record["number"] == number);
-            let record = at
-                .map(|at| records.remove(at))
-                .ok_or_else(|| format!("no call of {} is known", dial.by))?;
+            let number =
+                self.members.get(dial.by.as_str()).map(|member| member.number.as_str()).unwrap_or_default();
+            // A hostile number may be stored in any shape; such a scenario plays alone.
+            let hostile = self.scenario.phones.get(&dial.by).is_some_and(|cast| cast.raw_from.is_some());
+            let since = |record: &Value| record["started"].as_str()?.parse::<Timestamp>().ok();
+            let is = |record: &Value| match hostile {
+                true => since(record).is_some_and(|started| started >= dial.when),
+                false => record["number"] == number,
+            };
+            let at = records.iter().position(is);
+            let record =
+                at.map(|at| records.remove(at)).ok_or_else(|| format!("no call of {} is known", dial.by))?;
             if record["ended"].is_null() {
                 return Err(format!("the call of {} has not ended: {record}", dial.by));
             }
-            let story = self
-                .bench
-                .cli
-                .json(&["show", record["id"].as_str().unwrap_or_default()])
-                .await?;
+            let story = self.bench.cli.json(&["show", record["id"].as_str().unwrap_or_default()]).await?;
             let rests = |segment: &Value| matches!(segment["state"].as_str(), Some("kept" | "disposed"));
             if let Some(segment) = segments(&story).iter().find(|segment| !rests(segment)) {
                 return Err(format!("a segment is still {}: {segment}", segment["state"]));
@@ -152,10 +130,7 @@ impl Judge<'_> {
     /// All calls of the index, oldest first.
     async fn records(&self) -> Result<Vec<Value>, String> {
         let mut calls = self.bench.cli.json(&["calls", "--limit", "100000"]).await?;
-        let mut records = calls["calls"]
-            .as_array_mut()
-            .map(std::mem::take)
-            .unwrap_or_default();
+        let mut records = calls["calls"].as_array_mut().map(std::mem::take).unwrap_or_default();
         records.reverse();
         Ok(records)
     }
@@ -167,17 +142,11 @@ impl Judge<'_> {
         }
         let records = self.records().await?;
         let known = |dial: &&Dial| {
-            let number = self
-                .members
-                .get(dial.by.as_str())
-                .map(|member| member.number.as_str());
+            let number = self.members.get(dial.by.as_str()).map(|member| member.number.as_str());
             records.iter().any(|record| record["number"].as_str() == number)
         };
         match runs.iter().flat_map(|run| &run.dials).find(known) {
-            Some(dial) => Err(format!(
-                "the sidecar knows of the call of {}, and should not",
-                dial.by
-            )),
+            Some(dial) => Err(format!("the sidecar knows of the call of {}, and should not", dial.by)),
             None => Ok(()),
         }
     }
@@ -196,10 +165,7 @@ impl Judge<'_> {
             let wanted = expected.hears.iter().any(|wanted| wanted == name);
             let lacks = voices.lacks_tone(member.tone, Duration::ZERO, Duration::MAX);
             if wanted == lacks {
-                faults.push(format!(
-                    "the customer {} {name}",
-                    if lacks { "did not hear" } else { "heard" }
-                ));
+                faults.push(format!("the customer {} {name}", if lacks { "did not hear" } else { "heard" }));
             }
         }
         let keys = ear.digits();
@@ -236,24 +202,20 @@ impl Judge<'_> {
         {
             faults.push(differ("agents", agents, &strings(&call["agents"])));
         }
-        let entries: Vec<&Value> = story["story"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|link| &link["entry"])
-            .collect();
+        let entries: Vec<&Value> =
+            story["story"].as_array().into_iter().flatten().map(|link| &link["entry"]).collect();
         let mut left = entries.iter();
         for wanted in expected.journal.iter().filter(|_| drawn) {
             if !left.any(|entry| is(entry, wanted)) {
-                let told: Vec<&str> = entries
-                    .iter()
-                    .filter_map(|entry| entry["what"].as_str())
-                    .collect();
-                faults.push(format!(
-                    "the journal lacks `{wanted}` at its place: {}",
-                    told.join(", ")
-                ));
+                let told: Vec<&str> = entries.iter().filter_map(|entry| entry["what"].as_str()).collect();
+                faults.push(format!("the journal lacks `{wanted}` at its place: {}", told.join(", ")));
                 break;
+            }
+        }
+        for single in &expected.journal_once {
+            let count = entries.iter().filter(|entry| is(entry, single)).count();
+            if count != 1 {
+                faults.push(format!("the journal has `{single}` {count} times, not once"));
             }
         }
         for unwanted in &expected.journal_lacks {
@@ -302,11 +264,7 @@ impl Judge<'_> {
             if let Some(wanted) = expected.segments.get(no) {
                 let mut wrong = row(segment, wanted);
                 wrong.extend(length(run, segment, wanted));
-                wrong.extend(
-                    recording
-                        .iter()
-                        .flat_map(|file| self.audio(file, expected, wanted)),
-                );
+                wrong.extend(recording.iter().flat_map(|file| self.audio(file, expected, wanted)));
                 faults.extend(wrong.iter().map(|why| format!("segment {number}: {why}")));
             }
         }
@@ -318,27 +276,19 @@ impl Judge<'_> {
         let id = segment["id"].as_str().ok_or("without an id")?;
         let file = self.folder.join(format!("{id}.wav"));
         let name = file.to_string_lossy();
-        let args = [
-            "play", id, "--output", &name, "--reason", "scenario", "--who", "runner",
-        ];
+        let args = ["play", id, "--output", &name, "--reason", "scenario", "--who", "runner"];
         let output = self.bench.cli.ask(&args).await?;
         let kept = segment["state"] == "kept";
         if output.status.success() != kept {
             let said = String::from_utf8_lossy(&output.stderr);
-            return Err(format!(
-                "is {}, and temoin play says {}: {said}",
-                segment["state"], output.status
-            ));
+            return Err(format!("is {}, and temoin play says {}: {said}", segment["state"], output.status));
         }
         Ok(kept.then_some(file))
     }
 
     fn audio(&self, file: &Path, expected: &Expected, wanted: &SegmentExpected) -> Vec<String> {
         let customer = vec![self.scenario.customer_of(expected).to_owned()];
-        let sides = [
-            ("left", wanted.left.as_ref().unwrap_or(&customer)),
-            ("right", &wanted.right),
-        ];
+        let sides = [("left", wanted.left.as_ref().unwrap_or(&customer)), ("right", &wanted.right)];
         let audio = match Audio::wav(file) {
             Ok(audio) if audio.channels() == 2 => audio,
             Ok(audio) => return vec![format!("{} has {} channels", file.display(), audio.channels())],
@@ -357,21 +307,21 @@ impl Judge<'_> {
 
     fn voices(&self, side: &str, sound: &Sound, wanted: &[String]) -> Vec<String> {
         let whole = sound.length();
-        let mut faults = Vec::new();
+        let never = self.scenario.never_recorded.iter();
+        let spoken = never.map(|hz| (hz, sound.tone_time(*hz, Duration::ZERO, Duration::MAX)));
+        let mut faults: Vec<String> = spoken
+            .filter(|(_, heard)| !heard.is_zero())
+            .map(|(hz, heard)| format!("the tone of {hz} Hz is on the {side} for {} ms", heard.as_millis()))
+            .collect();
         for (name, member) in self.members {
             let heard = sound.tone_time(member.tone, Duration::ZERO, Duration::MAX);
             if !wanted.iter().any(|wanted| wanted == name) {
                 if !heard.is_zero() {
-                    faults.push(format!(
-                        "{name} is heard on the {side} for {} ms",
-                        heard.as_millis()
-                    ));
+                    faults.push(format!("{name} is heard on the {side} for {} ms", heard.as_millis()));
                 }
             } else if heard * 10 < whole * TENTHS {
                 let (heard, whole) = (heard.as_millis(), whole.as_millis());
-                faults.push(format!(
-                    "{name} is heard on the {side} for {heard} of {whole} ms only"
-                ));
+                faults.push(format!("{name} is heard on the {side} for {heard} of {whole} ms only"));
             }
         }
         faults
@@ -393,25 +343,18 @@ fn row(segment: &Value, wanted: &SegmentExpected) -> Vec<String> {
         (None, "kept") => wanted.purposes.clone(),
         (None, _) => Vec::new(),
     };
-    for (what, wanted, seen) in [
-        ("purposes", &wanted.purposes, &segment["purposes"]),
-        ("kept_for", &kept_for, &segment["kept_for"]),
-    ] {
+    for (what, wanted, seen) in
+        [("purposes", &wanted.purposes, &segment["purposes"]), ("kept_for", &kept_for, &segment["kept_for"])]
+    {
         if strings(seen) != *wanted {
             faults.push(differ(what, wanted, &strings(seen)));
         }
     }
     let timing = ["short", "long"].map(str::to_owned);
-    let seen: BTreeSet<String> = strings(&segment["flags"])
-        .into_iter()
-        .filter(|flag| !timing.contains(flag))
-        .collect();
-    let flags: BTreeSet<String> = wanted
-        .flags
-        .iter()
-        .filter(|flag| !timing.contains(flag))
-        .cloned()
-        .collect();
+    let seen: BTreeSet<String> =
+        strings(&segment["flags"]).into_iter().filter(|flag| !timing.contains(flag)).collect();
+    let flags: BTreeSet<String> =
+        wanted.flags.iter().filter(|flag| !timing.contains(flag)).cloned().collect();
     if seen != flags {
         faults.push(differ("flags", &flags, &seen));
     }
@@ -428,38 +371,27 @@ fn length(run: &Run, segment: &Value, wanted: &SegmentExpected) -> Option<String
         instant(wanted.from.as_ref()?).zip(instant(wanted.until.as_ref()?))?;
     let bridged = until.saturating_duration_since(from).as_millis() as i64 + after - before;
     let seen = segment["millis"].as_i64()?;
-    let flagged = strings(&segment["flags"])
-        .iter()
-        .any(|flag| flag == "short" || flag == "long");
+    let flagged = strings(&segment["flags"]).iter().any(|flag| flag == "short" || flag == "long");
     let off = (seen - bridged).abs() > TOLERANCE;
     (off && !flagged).then(|| format!("{seen} ms long where {bridged} ms were bridged, and not flagged"))
 }
 
 fn segments(story: &Value) -> &[Value] {
-    story["segments"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default()
+    story["segments"].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 fn strings(list: &Value) -> Vec<String> {
-    list.as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|text| text.as_str().map(str::to_owned))
-        .collect()
+    list.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
 }
 
 /// `released how=admitted`: an entry of that name, with these values.
 fn is(entry: &Value, wanted: &str) -> bool {
     let mut words = wanted.split(' ');
     entry["what"].as_str() == words.next()
-        && words
-            .filter_map(|word| word.split_once('='))
-            .all(|(key, value)| match &entry[key] {
-                Value::String(text) => text == value,
-                other => other.to_string() == value,
-            })
+        && words.filter_map(|word| word.split_once('=')).all(|(key, value)| match &entry[key] {
+            Value::String(text) => text == value,
+            other => other.to_string() == value,
+        })
 }
 
 fn how(ending: Ending) -> String {

@@ -61,26 +61,14 @@ impl Cli {
     /// Runs one command that answers in JSON.
     pub(super) async fn json(&self, args: &[&str]) -> Result<Value, String> {
         let output = self.ask(&[&["--json"], args].concat()).await?;
-        let (out, err) = (
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr),
-        );
-        serde_json::from_str(&out).map_err(|error| {
-            format!(
-                "temoin {}: {}, {error}: {out}{err}",
-                args.join(" "),
-                output.status
-            )
-        })
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        serde_json::from_str(&out)
+            .map_err(|error| format!("temoin {}: {}, {error}: {out}{err}", args.join(" "), output.status))
     }
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.sidecar.program);
-        command
-            .args(&self.sidecar.prefix_args)
-            .arg("--config")
-            .arg(&self.config)
-            .args(args);
+        command.args(&self.sidecar.prefix_args).arg("--config").arg(&self.config).args(args);
         command
     }
 }
@@ -91,12 +79,7 @@ impl Child {
             .prefix("temoin-notify-")
             .tempdir_in("/tmp")
             .doing(|| "creating a folder for the notify socket".to_owned())?;
-        Ok(Self {
-            cli,
-            log,
-            process: None,
-            socket,
-        })
+        Ok(Self { cli, log, process: None, socket })
     }
 
     /// Starts `temoin serve` and waits until it has said `READY=1`. Blocks.
@@ -105,25 +88,17 @@ impl Child {
         let path = self.socket.path().join("notify");
         let _ = std::fs::remove_file(&path);
         let socket = UnixDatagram::bind(&path).doing(|| format!("binding {}", path.display()))?;
-        socket
-            .set_read_timeout(Some(Duration::from_millis(50)))
-            .doing(|| "the notify socket".to_owned())?;
+        socket.set_read_timeout(Some(Duration::from_millis(50))).doing(|| "the notify socket".to_owned())?;
         let log = OpenOptions::new().create(true).append(true).open(&self.log);
         let log = log.doing(|| format!("opening {}", self.log.display()))?;
         let mut command = self.cli.command(&["serve"]);
-        command
-            .env("NOTIFY_SOCKET", &path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log);
+        command.env("NOTIFY_SOCKET", &path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let mut process = Guarded::start(&mut command)?;
         let deadline = Instant::now() + PATIENCE;
         let mut buffer = [0; 4096];
         loop {
             if let Ok(length) = socket.recv(&mut buffer)
-                && String::from_utf8_lossy(&buffer[..length])
-                    .lines()
-                    .any(|line| line == "READY=1")
+                && String::from_utf8_lossy(&buffer[..length]).lines().any(|line| line == "READY=1")
             {
                 self.process = Some(process);
                 return Ok(());
@@ -131,11 +106,7 @@ impl Child {
             let ended = process.exited().map(|status| format!("it exited with {status}"));
             let late = (Instant::now() > deadline).then(|| format!("no READY=1 after {PATIENCE:?}"));
             if let Some(why) = ended.or(late) {
-                return Err(LabError::Start {
-                    program: "temoin",
-                    why,
-                    log: self.log_tail(30),
-                });
+                return Err(LabError::Start { program: "temoin", why, log: self.log_tail(30) });
             }
         }
     }
@@ -173,9 +144,7 @@ impl Child {
     }
 
     pub(super) fn runs(&mut self) -> bool {
-        self.process
-            .as_mut()
-            .is_some_and(|process| process.exited().is_none())
+        self.process.as_mut().is_some_and(|process| process.exited().is_none())
     }
 
     pub(super) fn log(&self) -> String {

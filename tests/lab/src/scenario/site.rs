@@ -15,15 +15,7 @@ use jiff::{Span, Zoned};
 use toml::{Table, Value};
 
 /// What prompts can say: the ending of their files' names, `temoin-<text>.wav`.
-pub const TEXTS: [&str; 7] = [
-    "opt-out",
-    "opt-in",
-    "notice",
-    "info",
-    "refused",
-    "unavailable",
-    "alternative",
-];
+pub const TEXTS: [&str; 7] = ["opt-out", "opt-in", "notice", "info", "refused", "unavailable", "alternative"];
 
 /// A site.
 #[derive(Clone, Debug)]
@@ -111,11 +103,7 @@ impl Site {
             Prompts::Tones => {
                 fs::remove_file(folder.join("prompts/broken").join(VANISHING)).or_else(|error| {
                     // A second start of the sidecar finds it gone already.
-                    if error.kind() == io::ErrorKind::NotFound {
-                        Ok(())
-                    } else {
-                        Err(error)
-                    }
+                    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
                 })
             }
             Prompts::Folder(_) => Ok(()),
@@ -126,12 +114,7 @@ impl Site {
 fn machine_half(folder: &Path, prompts: &Path, machine: &Machine<'_>) -> Table {
     let inside = |name: &str| text(&folder.join(name));
     let table = |pairs: Vec<(&str, Value)>| {
-        Value::Table(
-            pairs
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), value))
-                .collect(),
-        )
+        Value::Table(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
     };
     let ami = table(vec![
         ("host", "127.0.0.1".into()),
@@ -147,20 +130,12 @@ fn machine_half(folder: &Path, prompts: &Path, machine: &Machine<'_>) -> Table {
     let keys = [
         ("policy", inside("policy.toml")),
         ("sampling_key", inside("sampling.key")),
-        (
-            "asterisk",
-            table(vec![("spool", inside("spool")), ("ami", ami), ("ari", ari)]),
-        ),
+        ("asterisk", table(vec![("spool", inside("spool")), ("ami", ami), ("ari", ari)])),
         ("store", table(vec![("path", inside("index.sqlite"))])),
-        (
-            "vault",
-            table(vec![("path", inside("vault")), ("key", inside("vault.key"))]),
-        ),
+        ("vault", table(vec![("path", inside("vault")), ("key", inside("vault.key"))])),
         ("prompts", table(vec![("folder", text(prompts))])),
     ];
-    keys.into_iter()
-        .map(|(key, value)| (key.to_owned(), value))
-        .collect()
+    keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 fn read(file: &Path) -> io::Result<Table> {
@@ -246,10 +221,7 @@ mod tests {
         let mut policy: Table = text.parse().unwrap();
         move_campaigns(&mut policy, "2031-03-10".parse().unwrap()).unwrap();
         let of = |name: &str, key: &str| policy["campaigns"][name].get(key).unwrap().to_string();
-        assert_eq!(
-            (of("a", "from"), of("a", "until")),
-            ("2031-01-24".into(), "2031-04-24".into())
-        );
+        assert_eq!((of("a", "from"), of("a", "until")), ("2031-01-24".into(), "2031-04-24".into()));
         assert_eq!(of("b", "from"), "2026-09-01");
         assert_eq!(policy["site"].as_str(), Some("s"));
     }

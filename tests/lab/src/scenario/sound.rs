@@ -64,13 +64,9 @@ impl Repertoire {
             let (Some(first), Some(last)) =
                 (frames.iter().position(is_loud), frames.iter().rposition(is_loud))
             else {
-                return Err(io::Error::other(format!(
-                    "{}: nothing to be heard",
-                    file.display()
-                )));
+                return Err(io::Error::other(format!("{}: nothing to be heard", file.display())));
             };
-            self.prompts
-                .push(Prompt::new(text, frames[first..=last].to_vec()));
+            self.prompts.push(Prompt::new(text, frames[first..=last].to_vec()));
         }
         Ok(())
     }
@@ -83,18 +79,10 @@ impl Repertoire {
         let mut all = Vec::new();
         let mut at = 0;
         while at < heard.len() {
-            let begun = self
-                .prompts
-                .iter()
-                .filter_map(|prompt| prompt.begins(&heard[at..]));
+            let begun = self.prompts.iter().filter_map(|prompt| prompt.begins(&heard[at..]));
             match begun.max_by_key(|(_, _, length)| *length) {
                 Some((text, whole, length)) => {
-                    all.push(Heard {
-                        text,
-                        whole,
-                        first: at,
-                        last: at + length,
-                    });
+                    all.push(Heard { text, whole, first: at, last: at + length });
                     at += length;
                 }
                 None => at += 1,
@@ -106,29 +94,16 @@ impl Repertoire {
 
 impl Prompt {
     fn new(text: &'static str, frames: Vec<Vec<f64>>) -> Self {
-        let mut loud = frames
-            .iter()
-            .enumerate()
-            .filter(|(_, frame)| is_loud(frame))
-            .map(|(at, _)| at + 1);
+        let mut loud = frames.iter().enumerate().filter(|(_, frame)| is_loud(frame)).map(|(at, _)| at + 1);
         let telling = loud.nth(TELLING - 1).unwrap_or(frames.len());
-        Self {
-            text,
-            frames,
-            telling,
-        }
+        Self { text, frames, telling }
     }
 
     /// Whether it begins here; then whether it is whole, and in how many packets.
     fn begins(&self, heard: &[Vec<f64>]) -> Option<(&'static str, bool, usize)> {
         let telling = self.telling;
         if heard.len() < telling
-            || !self
-                .frames
-                .iter()
-                .take(telling)
-                .zip(heard)
-                .all(|(one, other)| same(one, other))
+            || !self.frames.iter().take(telling).zip(heard).all(|(one, other)| same(one, other))
         {
             return None;
         }
@@ -139,12 +114,7 @@ impl Prompt {
             } else {
                 // One that was lost: the next of the prompt must be here.
                 lost += 1;
-                if lost > LOST
-                    || !self
-                        .frames
-                        .get(of_prompt + 1)
-                        .is_some_and(|after| same(after, next))
-                {
+                if lost > LOST || !self.frames.get(of_prompt + 1).is_some_and(|after| same(after, next)) {
                     break;
                 }
             }
@@ -156,10 +126,7 @@ impl Prompt {
 
 impl From<&Heard> for PromptHeard {
     fn from(heard: &Heard) -> Self {
-        Self {
-            text: heard.text.to_owned(),
-            whole: heard.whole,
-        }
+        Self { text: heard.text.to_owned(), whole: heard.whole }
     }
 }
 
@@ -178,20 +145,13 @@ pub(super) fn instant_of(ear: &Ear, from: Instant, count: usize) -> Instant {
     let (mut before, mut after) = (from, Instant::now());
     while after.saturating_duration_since(before) > Duration::from_micros(50) {
         let middle = before + (after - before) / 2;
-        if ear.packets(from, middle) >= count {
-            after = middle
-        } else {
-            before = middle
-        }
+        if ear.packets(from, middle) >= count { after = middle } else { before = middle }
     }
     after
 }
 
 fn frames(samples: &[i16]) -> Vec<Vec<f64>> {
-    samples
-        .chunks_exact(FRAME)
-        .map(|frame| frame.iter().map(|sample| f64::from(*sample)).collect())
-        .collect()
+    samples.chunks_exact(FRAME).map(|frame| frame.iter().map(|sample| f64::from(*sample)).collect()).collect()
 }
 
 fn loudness(frame: &[f64]) -> f64 {
@@ -217,9 +177,7 @@ mod tests {
 
     fn tone(hz: f64, frames: usize) -> Vec<Vec<f64>> {
         let sample = |n: usize| 8000.0 * (std::f64::consts::TAU * hz * n as f64 / 8000.0).sin();
-        (0..frames)
-            .map(|frame| (0..FRAME).map(|n| sample(frame * FRAME + n)).collect())
-            .collect()
+        (0..frames).map(|frame| (0..FRAME).map(|n| sample(frame * FRAME + n)).collect()).collect()
     }
 
     #[test]
@@ -228,20 +186,12 @@ mod tests {
         assert_eq!(prompt.begins(&tone(2003.0, 60)), Some(("opt-out", true, 60)));
         assert_eq!(prompt.begins(&tone(2003.0, 30)), Some(("opt-out", false, 30)));
         assert_eq!(prompt.begins(&tone(2253.0, 60)), None);
-        assert_eq!(
-            prompt.begins(&tone(2003.0, 60)[1..]),
-            None,
-            "not from its beginning"
-        );
+        assert_eq!(prompt.begins(&tone(2003.0, 60)[1..]), None, "not from its beginning");
         let mut lossy = tone(2003.0, 60);
         lossy.remove(20);
         assert_eq!(prompt.begins(&lossy), Some(("opt-out", true, 59)));
         let twice = [tone(2003.0, 30), tone(2003.0, 60)].concat();
-        assert_eq!(
-            prompt.begins(&twice),
-            Some(("opt-out", false, 30)),
-            "cut, then again from its beginning"
-        );
+        assert_eq!(prompt.begins(&twice), Some(("opt-out", false, 30)), "cut, then again from its beginning");
     }
 
     #[test]
@@ -250,10 +200,7 @@ mod tests {
         let mut repertoire = Repertoire::default();
         repertoire.add(folder).unwrap();
         for prompt in &repertoire.prompts {
-            let found = repertoire
-                .prompts
-                .iter()
-                .filter_map(|other| other.begins(&prompt.frames));
+            let found = repertoire.prompts.iter().filter_map(|other| other.begins(&prompt.frames));
             // Two of them begin with the same syllable.
             let longest = found.max_by_key(|(_, _, length)| *length);
             assert_eq!(longest, Some((prompt.text, true, prompt.frames.len())));

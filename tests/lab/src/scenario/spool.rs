@@ -22,11 +22,7 @@ impl SpoolWatch {
             inotify.watches().add(folder, mask)?;
         }
         let folders = folders.iter().map(|folder| folder.to_path_buf()).collect();
-        let mut watch = Self {
-            folders,
-            inotify,
-            seen: BTreeSet::new(),
-        };
+        let mut watch = Self { folders, inotify, seen: BTreeSet::new() };
         watch.seen.extend(watch.present());
         Ok(watch)
     }
@@ -41,8 +37,7 @@ impl SpoolWatch {
                         if event.mask.contains(EventMask::Q_OVERFLOW) {
                             return Err(io::Error::other("more files in the spool than could be counted"));
                         }
-                        self.seen
-                            .extend(event.name.map(|name| name.to_string_lossy().into_owned()));
+                        self.seen.extend(event.name.map(|name| name.to_string_lossy().into_owned()));
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(&self.seen),
@@ -53,15 +48,9 @@ impl SpoolWatch {
 
     /// The names of the files that are there now.
     pub(super) fn present(&self) -> Vec<String> {
-        let entries = self
-            .folders
-            .iter()
-            .filter_map(|folder| std::fs::read_dir(folder).ok())
-            .flatten()
-            .flatten();
-        entries
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .collect()
+        let entries =
+            self.folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     }
 }
 

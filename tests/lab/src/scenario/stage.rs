@@ -82,29 +82,13 @@ impl<'a> Stage<'a> {
         let mut members = BTreeMap::new();
         let (mut customers, mut house) = (CUSTOMERS.iter(), HOUSE.iter());
         for (name, cast) in &scenario.phones {
-            let tones = if cast.extension.is_some() {
-                &mut house
-            } else {
-                &mut customers
-            };
+            let tones = if cast.extension.is_some() { &mut house } else { &mut customers };
             let tone = cast.tone.or_else(|| tones.next().copied());
-            let stuck = |why: String| Stuck {
-                step: format!("phone {name}"),
-                why,
-            };
+            let stuck = |why: String| Stuck { step: format!("phone {name}"), why };
             let tone = tone.ok_or_else(|| stuck("no tone left: give it one".into()))?;
-            members.insert(
-                name.as_str(),
-                Member::new(bench, cast, copy, tone).await.map_err(stuck)?,
-            );
+            members.insert(name.as_str(), Member::new(bench, cast, copy, tone).await.map_err(stuck)?);
         }
-        Ok(Self {
-            bench,
-            scenario,
-            members,
-            dials: Vec::new(),
-            marks: BTreeMap::new(),
-        })
+        Ok(Self { bench, scenario, members, dials: Vec::new(), marks: BTreeMap::new() })
     }
 
     /// One run of the script; afterwards every call is over, whatever came of it.
@@ -124,11 +108,7 @@ impl<'a> Stage<'a> {
             .iter_mut()
             .flat_map(|(name, member)| member.taken.drain(..).map(|call| ((*name).to_owned(), call)));
         let taken = taken.collect();
-        let run = Run {
-            dials: std::mem::take(&mut self.dials),
-            marks: self.marks.clone(),
-            taken,
-        };
+        let run = Run { dials: std::mem::take(&mut self.dials), marks: self.marks.clone(), taken };
         played.and(over).map(|()| run)
     }
 
@@ -137,16 +117,11 @@ impl<'a> Stage<'a> {
     }
 
     async fn step(&mut self, step: &Step) -> Result<(), Stuck> {
-        let stuck = |why: String| Stuck {
-            step: step.line.clone(),
-            why,
-        };
+        let stuck = |why: String| Stuck { step: step.line.clone(), why };
         let limit = step.within.unwrap_or(LIMIT);
         // Some waits know no limit of their own; what they wait for is never longer than the script says.
         let done = timeout(limit + LIMIT, self.act(&step.act, limit)).await;
-        let at = done
-            .map_err(|_| stuck(format!("not done after {limit:?}")))?
-            .map_err(stuck)?;
+        let at = done.map_err(|_| stuck(format!("not done after {limit:?}")))?.map_err(stuck)?;
         if let Some(mark) = &step.mark {
             self.marks.insert(mark.clone(), at);
         }
@@ -183,12 +158,7 @@ impl<'a> Stage<'a> {
             Does::HearWhole(text) => return self.hear(name, text, true, limit).await,
             _ => {}
         }
-        let tone = |other: &str| {
-            self.members
-                .get(other)
-                .map(|other| other.tone)
-                .ok_or("nobody of that name")
-        };
+        let tone = |other: &str| self.members.get(other).map(|other| other.tone).ok_or("nobody of that name");
         let member = self.members.get(name).ok_or("nobody of that name")?;
         let answering = |answering| {
             member.phone.answer_with(answering);
@@ -221,9 +191,7 @@ impl<'a> Stage<'a> {
             Does::Press(keys, way) => call.press(keys, *way, KEY).await.map_err(text),
             Does::Talk(long) => {
                 let packets = call.ear().all_packets() + packets(*long);
-                call.wait_for(Until::Packets(packets), limit + *long)
-                    .await
-                    .map_err(text)
+                call.wait_for(Until::Packets(packets), limit + *long).await.map_err(text)
             }
             Does::Hold => done(call.hold().await),
             Does::Resume => done(call.resume().await),
@@ -236,10 +204,7 @@ impl<'a> Stage<'a> {
                 Ok(begun)
             }
             Does::GoOnAt(sequence) => {
-                call.go_on_at(Stream {
-                    sequence: *sequence,
-                    ..call.stream()
-                });
+                call.go_on_at(Stream { sequence: *sequence, ..call.stream() });
                 Ok(begun)
             }
             _ => Err("not done by a phone in a call".into()),
@@ -250,19 +215,11 @@ impl<'a> Stage<'a> {
         let uri = self.bench.uri(&self.number(number)?);
         let member = self.members.get_mut(name).ok_or("nobody of that name")?;
         let (at, when) = (Instant::now(), Timestamp::now());
-        let call = member
-            .phone
-            .call(&uri, member.options.clone())
-            .await
-            .map_err(text)?;
+        let call = member.phone.call(&uri, member.options.clone()).await.map_err(text)?;
         member.call = Some(call.clone());
         member.passed = 0;
         if member.extension.is_none() {
-            self.dials.push(Dial {
-                by: name.to_owned(),
-                call,
-                at,
-            });
+            self.dials.push(Dial { by: name.to_owned(), call, at, when });
         } else {
             member.taken.push(call);
         }
@@ -289,12 +246,7 @@ impl<'a> Stage<'a> {
         limit: Duration,
     ) -> Result<Instant, String> {
         let deadline = Instant::now() + limit;
-        let dialled = self
-            .dials
-            .iter()
-            .rev()
-            .find(|dial| dial.by == name)
-            .map(|dial| dial.at);
+        let dialled = self.dials.iter().rev().find(|dial| dial.by == name).map(|dial| dial.at);
         let member = self.members.get_mut(name).ok_or("nobody of that name")?;
         let (Some(call), Some(since)) = (&member.call, dialled) else {
             return Err("it has not dialled".into());
@@ -303,29 +255,16 @@ impl<'a> Stage<'a> {
             let now = Instant::now();
             let heard = self.bench.repertoire.heard(call.ear(), since, now);
             let found = heard.iter().enumerate().skip(member.passed);
-            let found = found
-                .into_iter()
-                .find(|(_, heard)| heard.text == text && (heard.whole || !whole));
+            let found = found.into_iter().find(|(_, heard)| heard.text == text && (heard.whole || !whole));
             if let Some((at, heard)) = found {
                 member.passed = at + usize::from(whole);
-                return Ok(if whole {
-                    instant_of(call.ear(), since, heard.last)
-                } else {
-                    now
-                });
+                return Ok(if whole { instant_of(call.ear(), since, heard.last) } else { now });
             }
             let over = call.state() == State::Ended;
             if over || now > deadline {
                 let heard: Vec<PromptHeard> = heard.iter().map(PromptHeard::from).collect();
-                let why = if over {
-                    "the call is over".to_owned()
-                } else {
-                    format!("not within {limit:?}")
-                };
-                return Err(format!(
-                    "{why}; of prompts was heard: {heard:?}; {}",
-                    call.ear().summary()
-                ));
+                let why = if over { "the call is over".to_owned() } else { format!("not within {limit:?}") };
+                return Err(format!("{why}; of prompts was heard: {heard:?}; {}", call.ear().summary()));
             }
             sleep(LOOK).await;
         }
@@ -341,14 +280,8 @@ impl<'a> Stage<'a> {
         other.wait_for(Until::Hears(low), limit).await.map_err(text)?;
         let (of_one, of_other) = (one.ear().all_packets(), other.ear().all_packets());
         let more = packets(long);
-        let first = one
-            .wait_for(Until::Packets(of_one + more), limit + long)
-            .await
-            .map_err(text)?;
-        let second = other
-            .wait_for(Until::Packets(of_other + more), limit + long)
-            .await
-            .map_err(text)?;
+        let first = one.wait_for(Until::Packets(of_one + more), limit + long).await.map_err(text)?;
+        let second = other.wait_for(Until::Packets(of_other + more), limit + long).await.map_err(text)?;
         Ok(first.max(second))
     }
 
@@ -370,10 +303,7 @@ impl<'a> Stage<'a> {
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             if let Err(error) = call.ended(left).await {
                 let _ = timeout(OVER, call.hang_up()).await;
-                stuck = Err(Stuck {
-                    step: format!("after the last step, {name} is over"),
-                    why: text(error),
-                });
+                stuck = Err(Stuck { step: format!("after the last step, {name} is over"), why: text(error) });
             }
         }
         stuck
@@ -384,9 +314,7 @@ impl<'a> Stage<'a> {
         let Some((before, rest)) = template.split_once('{') else {
             return Ok(template.to_owned());
         };
-        let (name, after) = rest
-            .split_once('}')
-            .ok_or_else(|| format!("`{template}` has no end"))?;
+        let (name, after) = rest.split_once('}').ok_or_else(|| format!("`{template}` has no end"))?;
         let extension = self.members.get(name).and_then(|member| member.extension);
         let extension = extension.ok_or_else(|| format!("`{name}` has no extension"))?;
         Ok(format!("{before}{:02}{after}", extension % 100))
@@ -394,20 +322,10 @@ impl<'a> Stage<'a> {
 
     fn seen(&self) -> String {
         let call = |dial: &Dial| {
-            let heard = self
-                .bench
-                .repertoire
-                .heard(dial.call.ear(), dial.at, Instant::now());
-            let heard: Vec<(&str, bool)> = heard
-                .iter()
-                .map(|heard: &Heard| (heard.text, heard.whole))
-                .collect();
-            format!(
-                "{} is {:?}, heard {heard:?}, {}",
-                dial.by,
-                dial.call.state(),
-                dial.call.ear().summary()
-            )
+            let heard = self.bench.repertoire.heard(dial.call.ear(), dial.at, Instant::now());
+            let heard: Vec<(&str, bool)> =
+                heard.iter().map(|heard: &Heard| (heard.text, heard.whole)).collect();
+            format!("{} is {:?}, heard {heard:?}, {}", dial.by, dial.call.state(), dial.call.ear().summary())
         };
         self.dials.iter().map(call).collect::<Vec<_>>().join("\n")
     }
@@ -422,22 +340,13 @@ impl Member {
         };
         let extension = cast.extension.map(|extension| extension + copy);
         let phone = match extension {
-            Some(extension) => bench
-                .house(extension)
-                .cloned()
-                .ok_or("no such phone in the house")?,
-            None => Phone::bind(Ipv4Addr::new(127, 0, 0, 2), "customer")
-                .await
-                .map_err(text)?,
+            Some(extension) => bench.house(extension).cloned().ok_or("no such phone in the house")?,
+            None => Phone::bind(Ipv4Addr::new(127, 0, 0, 2), "customer").await.map_err(text)?,
         };
         phone.speak(Tone::new(tone));
         phone.answer_with(Answering::Ring);
         if let Some(sequence) = cast.rtp {
-            phone.begin_at(Stream {
-                sequence,
-                timestamp: 0,
-                ssrc: u32::from(sequence) + 1,
-            });
+            phone.begin_at(Stream { sequence, timestamp: 0, ssrc: u32::from(sequence) + 1 });
         }
         // What nobody took up before.
         while phone.next_call(Duration::ZERO).await.is_ok() {}
@@ -458,16 +367,7 @@ impl Member {
                 }
             }
         }
-        Ok(Self {
-            phone,
-            tone,
-            number,
-            extension,
-            options,
-            call: None,
-            taken: Vec::new(),
-            passed: 0,
-        })
+        Ok(Self { phone, tone, number, extension, options, call: None, taken: Vec::new(), passed: 0 })
     }
 }
 

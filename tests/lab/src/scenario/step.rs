@@ -163,12 +163,7 @@ impl TryFrom<String> for Step {
         };
         let act =
             act(&words)?.ok_or_else(|| format!("`{line}` is no step of a script; these are:\n{GRAMMAR}"))?;
-        Ok(Self {
-            line,
-            act,
-            within,
-            mark,
-        })
+        Ok(Self { line, act, within, mark })
     }
 }
 
@@ -248,15 +243,10 @@ fn number<T: std::str::FromStr>(word: &str) -> Result<T, String> {
 pub(super) fn duration(word: &str) -> Result<Duration, String> {
     let millis = match (word.strip_suffix("ms"), word.strip_suffix('s')) {
         (Some(millis), _) => millis.parse::<u64>().ok(),
-        (None, Some(seconds)) => seconds
-            .parse::<u64>()
-            .ok()
-            .and_then(|seconds| seconds.checked_mul(1000)),
+        (None, Some(seconds)) => seconds.parse::<u64>().ok().and_then(|seconds| seconds.checked_mul(1000)),
         (None, None) => None,
     };
-    millis
-        .map(Duration::from_millis)
-        .ok_or_else(|| format!("`{word}` is no duration: 1500ms or 2s"))
+    millis.map(Duration::from_millis).ok_or_else(|| format!("`{word}` is no duration: 1500ms or 2s"))
 }
 
 #[cfg(test)]
@@ -271,17 +261,11 @@ mod tests {
     fn limits_and_marks_stand_at_the_end() {
         let read = step("amel is called within 5s @rung").unwrap();
         assert_eq!(read.act, Act::Phone("amel".into(), Does::BeCalled));
-        assert_eq!(
-            (read.within, read.mark.as_deref()),
-            (Some(Duration::from_secs(5)), Some("rung"))
-        );
+        assert_eq!((read.within, read.mark.as_deref()), (Some(Duration::from_secs(5)), Some("rung")));
         let read = step("at told + 1980ms").unwrap();
         assert_eq!(read.act, Act::At("told".into(), Duration::from_millis(1980)));
         let read = step("caller presses *1 by info").unwrap();
-        assert_eq!(
-            read.act,
-            Act::Phone("caller".into(), Does::Press("*1".into(), Way::Info))
-        );
+        assert_eq!(read.act, Act::Phone("caller".into(), Does::Press("*1".into(), Way::Info)));
     }
 
     #[test]

@@ -69,13 +69,7 @@ impl fmt::Display for Report {
         if self.is_well() {
             return write!(f, "ok ({:.1} s)", self.took.as_secs_f64());
         }
-        writeln!(
-            f,
-            "FAILED ({:.1} s)\n  {}\n  {}",
-            self.took.as_secs_f64(),
-            self.title,
-            self.why
-        )?;
+        writeln!(f, "FAILED ({:.1} s)\n  {}\n  {}", self.took.as_secs_f64(), self.title, self.why)?;
         for wrong in &self.wrong {
             writeln!(f, "  - {}", wrong.replace('\n', "\n    "))?;
         }
@@ -88,10 +82,7 @@ impl Suite {
     pub async fn run(self, mut tell: impl FnMut(&Report)) -> Vec<Report> {
         let mut benches: BTreeMap<String, Vec<Scenario>> = BTreeMap::new();
         for scenario in &self.scenarios {
-            benches
-                .entry(scenario.bench.name.clone())
-                .or_default()
-                .push(scenario.clone());
+            benches.entry(scenario.bench.name.clone()).or_default().push(scenario.clone());
         }
         // The longest first.
         let mut benches: Vec<(String, Vec<Scenario>)> = benches.into_iter().collect();
@@ -162,11 +153,7 @@ impl Suite {
             while let Some(scenario) = waiting.pop_front() {
                 let phones = scenario.extensions();
                 let free = busy.values().all(|used| used.is_disjoint(&phones));
-                let room = if scenario.alone {
-                    busy.is_empty()
-                } else {
-                    !alone && busy.len() < AT_ONCE
-                };
+                let room = if scenario.alone { busy.is_empty() } else { !alone && busy.len() < AT_ONCE };
                 if !(free && room) {
                     later.push_back(scenario);
                     continue;
@@ -213,18 +200,11 @@ async fn play(bench: &Arc<Bench>, scenario: &Scenario, remains: PathBuf) -> Repo
     }
     if let Some(drawn) = scenario.drawn {
         let kept = |call: &&CallSeen| {
-            call.story["segments"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .any(|segment| segment["state"] == "kept")
+            call.story["segments"].as_array().into_iter().flatten().any(|segment| segment["state"] == "kept")
         };
         let seen = calls.iter().filter(kept).count();
         if seen != drawn {
-            wrong.push(format!(
-                "{drawn} of {} calls were to be kept, {seen} are",
-                calls.len()
-            ));
+            wrong.push(format!("{drawn} of {} calls were to be kept, {seen} are", calls.len()));
         }
     }
     if !wrong.is_empty() {
@@ -265,22 +245,14 @@ async fn play_copy(
     let (calls, faults) = judge(bench, scenario, stage.members(), &runs, remains).await;
     wrong.extend(faults);
     for (name, member) in stage.members() {
-        let events: String = member
-            .phone
-            .events()
-            .iter()
-            .map(|event| format!("{event}\n"))
-            .collect();
+        let events: String = member.phone.events().iter().map(|event| format!("{event}\n")).collect();
         let file = remains.join(format!("{name}-{copy}.events"));
         if let Err(error) = fs::write(&file, events) {
             wrong.push(format!("{}: {error}", file.display()));
         }
     }
     for (no, call) in calls.iter().enumerate() {
-        let _ = fs::write(
-            remains.join(format!("call-{copy}-{}.json", no + 1)),
-            format!("{:#}", call.story),
-        );
+        let _ = fs::write(remains.join(format!("call-{copy}-{}.json", no + 1)), format!("{:#}", call.story));
     }
     (calls, wrong)
 }

@@ -16,29 +16,18 @@ pub struct Message(Vec<(String, String)>);
 
 impl std::fmt::Debug for Message {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let fields: Vec<String> = self
-            .0
-            .iter()
-            .map(|(key, value)| format!("{key}: {value}"))
-            .collect();
+        let fields: Vec<String> = self.0.iter().map(|(key, value)| format!("{key}: {value}")).collect();
         f.write_str(&fields.join(" | "))
     }
 }
 
 impl Message {
     pub fn field(&self, key: &str) -> &str {
-        self.0
-            .iter()
-            .find(|(name, _)| name == key)
-            .map_or("", |(_, value)| value)
+        self.0.iter().find(|(name, _)| name == key).map_or("", |(_, value)| value)
     }
 
     pub fn all(&self, key: &str) -> Vec<&str> {
-        self.0
-            .iter()
-            .filter(|(name, _)| name == key)
-            .map(|(_, value)| value.as_str())
-            .collect()
+        self.0.iter().filter(|(name, _)| name == key).map(|(_, value)| value.as_str()).collect()
     }
 }
 
@@ -58,11 +47,7 @@ impl Ami {
     pub fn login(addr: SocketAddr, user: &str, secret: &str) -> Self {
         let stream = TcpStream::connect(addr).unwrap();
         stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-        let mut ami = Self {
-            reader: BufReader::new(stream),
-            seen: Vec::new(),
-            actions: 0,
-        };
+        let mut ami = Self { reader: BufReader::new(stream), seen: Vec::new(), actions: 0 };
         ami.line(Instant::now() + LIMIT).expect("a banner");
         let answer = ami.action(&[("Action", "Login"), ("Username", user), ("Secret", secret)]);
         assert_eq!(answer.field("Response"), "Success", "{answer:?}");
@@ -71,21 +56,13 @@ impl Ami {
 
     /// Sends an action and returns its response.
     pub fn action(&mut self, fields: &[(&str, &str)]) -> Message {
-        let text: String = fields
-            .iter()
-            .map(|(key, value)| format!("{key}: {value}\r\n"))
-            .collect();
+        let text: String = fields.iter().map(|(key, value)| format!("{key}: {value}\r\n")).collect();
         self.actions += 1;
         let id = format!("lab-{}", self.actions);
-        self.reader
-            .get_mut()
-            .write_all(format!("{text}ActionID: {id}\r\n\r\n").as_bytes())
-            .unwrap();
+        self.reader.get_mut().write_all(format!("{text}ActionID: {id}\r\n\r\n").as_bytes()).unwrap();
         let deadline = Instant::now() + LIMIT;
         loop {
-            let message = self
-                .message(deadline)
-                .unwrap_or_else(|| panic!("no answer to {fields:?}"));
+            let message = self.message(deadline).unwrap_or_else(|| panic!("no answer to {fields:?}"));
             if message.field("ActionID") == id && !message.field("Response").is_empty() {
                 return message;
             }
@@ -95,8 +72,7 @@ impl Ami {
 
     /// The first event not yet taken that is meant.
     pub fn event(&mut self, what: &str, meant: impl Fn(&Message) -> bool) -> Message {
-        self.event_within(LIMIT, &meant)
-            .unwrap_or_else(|| panic!("no {what}; seen: {:#?}", self.seen))
+        self.event_within(LIMIT, &meant).unwrap_or_else(|| panic!("no {what}; seen: {:#?}", self.seen))
     }
 
     pub fn event_within(&mut self, limit: Duration, meant: impl Fn(&Message) -> bool) -> Option<Message> {

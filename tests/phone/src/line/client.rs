@@ -64,25 +64,14 @@ impl Line {
         invite.headers.extend(call.headers);
         let offer = leg.offer(Direction::BOTH);
         let shared = Arc::clone(&leg.shared);
-        self.start(
-            no,
-            &branch,
-            invite.with_body("application/sdp", offer),
-            Purpose::Invite,
-            None,
-        );
+        self.start(no, &branch, invite.with_body("application/sdp", offer), Purpose::Invite, None);
         Ok(shared)
     }
 
     /// Does what a handle asks of a call, or says why not.
     pub(super) fn ask(&mut self, no: u32, ask: Ask, reply: Reply) {
         let Some(leg) = self.legs.get(&no) else {
-            reply
-                .send(Err(Error::Unfit {
-                    wish: ask.name(),
-                    state: State::Ended,
-                }))
-                .ok();
+            reply.send(Err(Error::Unfit { wish: ask.name(), state: State::Ended })).ok();
             return;
         };
         let state = leg.shared.view.borrow().state;
@@ -121,23 +110,12 @@ impl Line {
             }
             Ask::Info { digit, length } if state == State::Up => {
                 let body = format!("Signal={digit}\r\nDuration={}\r\n", length.as_millis());
-                return self.request(
-                    no,
-                    "INFO",
-                    &[],
-                    Some(("application/dtmf-relay", body)),
-                    Some(reply),
-                );
+                return self.request(no, "INFO", &[], Some(("application/dtmf-relay", body)), Some(reply));
             }
             // hanging up what is over is no fault
             Ask::HangUp if state == State::Ended => {}
             ask => {
-                reply
-                    .send(Err(Error::Unfit {
-                        wish: ask.name(),
-                        state,
-                    }))
-                    .ok();
+                reply.send(Err(Error::Unfit { wish: ask.name(), state })).ok();
                 return;
             }
         }
@@ -190,11 +168,7 @@ impl Line {
         }
         leg.cancel = Cancel::Wanted;
         let invite_key = leg.invite_key.clone();
-        if self
-            .clients
-            .get(&invite_key)
-            .is_some_and(|client| client.proceeding)
-        {
+        if self.clients.get(&invite_key).is_some_and(|client| client.proceeding) {
             self.send_cancel(no);
         }
     }
@@ -315,11 +289,8 @@ impl Line {
             }
             return;
         }
-        let (purpose, reply, method) = (
-            client.purpose,
-            client.reply.take(),
-            client.request.method().to_owned(),
-        );
+        let (purpose, reply, method) =
+            (client.purpose, client.reply.take(), client.request.method().to_owned());
         if purpose != Purpose::Other && status >= 300 {
             let ack = of_invite(&client.request, "ACK", response.header("To").unwrap_or_default());
             let to = client.destination;
@@ -335,13 +306,7 @@ impl Line {
         if let Some(reply) = reply {
             // a BYE is done when the other side knows no call any more, whatever its words for that
             let done = status < 300 || method == "BYE";
-            reply
-                .send(if done {
-                    Ok(())
-                } else {
-                    Err(Error::Refused { method, status })
-                })
-                .ok();
+            reply.send(if done { Ok(()) } else { Err(Error::Refused { method, status }) }).ok();
         }
     }
 
@@ -369,9 +334,7 @@ impl Line {
             && let Some(leg) = self.legs.get(&no)
         {
             leg.take_aim();
-            leg.shared
-                .view
-                .send_modify(|view| view.early = view.early.or(Some(Instant::now())));
+            leg.shared.view.send_modify(|view| view.early = view.early.or(Some(Instant::now())));
         }
         if let Some(leg) = self.legs.get(&no).filter(|_| status > 100) {
             leg.shared.view.send_modify(|view| {
@@ -476,23 +439,10 @@ impl Line {
         if !self.legs.get(&referrer).is_some_and(Leg::is_live) {
             return;
         }
-        let subscription = if status < 200 {
-            "active;expires=60"
-        } else {
-            "terminated;reason=noresource"
-        };
-        let headers = [
-            ("Event", "refer".to_owned()),
-            ("Subscription-State", subscription.to_owned()),
-        ];
+        let subscription = if status < 200 { "active;expires=60" } else { "terminated;reason=noresource" };
+        let headers = [("Event", "refer".to_owned()), ("Subscription-State", subscription.to_owned())];
         let line = Message::status_line(status);
-        self.request(
-            referrer,
-            "NOTIFY",
-            &headers,
-            Some(("message/sipfrag;version=2.0", line)),
-            None,
-        );
+        self.request(referrer, "NOTIFY", &headers, Some(("message/sipfrag;version=2.0", line)), None);
     }
 }
 
@@ -540,8 +490,5 @@ pub(crate) fn raw(line: String) -> (String, String) {
 pub(crate) fn refer_to(target: &str, call_id: &str, to_tag: &str, from_tag: &str) -> String {
     let replaces = format!("{call_id};to-tag={to_tag};from-tag={from_tag}");
     let target = address::embedded(target).0;
-    format!(
-        "<{target}?Replaces={}>",
-        address::escape(&replaces).replace('=', "%3D").replace('&', "%26")
-    )
+    format!("<{target}?Replaces={}>", address::escape(&replaces).replace('=', "%3D").replace('&', "%26"))
 }

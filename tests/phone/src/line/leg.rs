@@ -101,12 +101,7 @@ impl Leg {
 
     fn describe(&mut self, direction: Direction, events: Option<u8>) -> String {
         self.sdp_version += 1;
-        let sdp = Sdp {
-            address: self.shared.rtp,
-            direction,
-            pcma: true,
-            events,
-        };
+        let sdp = Sdp { address: self.shared.rtp, direction, pcma: true, events };
         sdp.text(self.shared.no, self.sdp_version)
     }
 
@@ -139,11 +134,7 @@ impl Leg {
         }
         if let Some(remote_tag) = self.remote_tag.clone() {
             let (target, local_tag) = (self.target.clone(), self.local_tag.clone());
-            let dialog = Some(Dialog {
-                target,
-                local_tag,
-                remote_tag,
-            });
+            let dialog = Some(Dialog { target, local_tag, remote_tag });
             self.shared.view.send_if_modified(|view| {
                 let news = view.dialog != dialog;
                 view.dialog = dialog;

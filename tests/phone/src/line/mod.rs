@@ -45,15 +45,8 @@ pub(crate) type Reply = oneshot::Sender<Result<(), Error>>;
 
 /// What a handle asks of the task.
 pub(crate) enum Wish {
-    Call {
-        call: Box<Outbound>,
-        reply: oneshot::Sender<Result<Arc<Shared>, Error>>,
-    },
-    Ask {
-        call: u32,
-        ask: Ask,
-        reply: Reply,
-    },
+    Call { call: Box<Outbound>, reply: oneshot::Sender<Result<Arc<Shared>, Error>> },
+    Ask { call: u32, ask: Ask, reply: Reply },
 }
 
 /// What is asked of one call.
@@ -167,12 +160,8 @@ impl Line {
                 () = until(due) => self.fire(Instant::now()),
             }
         }
-        let live: Vec<u32> = self
-            .legs
-            .iter()
-            .filter(|(_, leg)| leg.media.is_some())
-            .map(|(no, _)| *no)
-            .collect();
+        let live: Vec<u32> =
+            self.legs.iter().filter(|(_, leg)| leg.media.is_some()).map(|(no, _)| *no).collect();
         for no in live {
             let (reply, _) = oneshot::channel();
             self.ask(no, Ask::HangUp, reply);
@@ -182,8 +171,7 @@ impl Line {
     fn receive(&mut self, datagram: &[u8], from: SocketAddr) {
         let Some(message) = Message::parse(datagram) else {
             if !datagram.iter().all(u8::is_ascii_whitespace) {
-                self.log
-                    .note(0, format!("< {} octets that are no SIP message", datagram.len()));
+                self.log.note(0, format!("< {} octets that are no SIP message", datagram.len()));
             }
             return;
         };
@@ -191,11 +179,7 @@ impl Line {
             self.log.note(0, format!("x {}", message.title()));
             return;
         }
-        let ours = if matches!(message.start, Start::Request { .. }) {
-            "To"
-        } else {
-            "From"
-        };
+        let ours = if matches!(message.start, Start::Request { .. }) { "To" } else { "From" };
         let no = self.leg_of(&message, ours).unwrap_or(0);
         self.log.note(no, format!("< {}", message.title()));
         match message.start {
@@ -210,10 +194,7 @@ impl Line {
             Start::Request { method, .. } => method.clone(),
             Start::Response { status, .. } => status.to_string(),
         };
-        self.settings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .loses(&kind)
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).loses(&kind)
     }
 
     /// The call that a message belongs to: by Call-ID and our own tag, in From or To.
@@ -230,10 +211,7 @@ impl Line {
                 Timer::Client(key) => self.client_due(&key, now),
                 Timer::Server(key) => self.server_due(&key, now),
                 Timer::Answer(no) => {
-                    if self
-                        .legs
-                        .get(&no)
-                        .is_some_and(|leg| leg.shared.view.borrow().state == State::Ringing)
+                    if self.legs.get(&no).is_some_and(|leg| leg.shared.view.borrow().state == State::Ringing)
                     {
                         self.answer(no);
                     }
@@ -286,11 +264,7 @@ impl Line {
         });
         let mouth = Arc::new(Mouth::new(opening.voice, stream));
         let media = Media::open(self.local.ip(), Arc::clone(&ear), Arc::clone(&mouth))?;
-        let state = if opening.called {
-            State::Offered
-        } else {
-            State::Calling
-        };
+        let state = if opening.called { State::Offered } else { State::Calling };
         let shared = Arc::new(Shared {
             phone: self.name.clone(),
             no,
@@ -345,9 +319,7 @@ impl Line {
         let (held, was) = (!sdp.direction.receives, leg.shared.view.borrow().held);
         leg.their_sdp = Some(sdp);
         if held != was.is_some_and(|(held, _)| held) {
-            leg.shared
-                .view
-                .send_modify(|view| view.held = Some((held, Instant::now())));
+            leg.shared.view.send_modify(|view| view.held = Some((held, Instant::now())));
         }
         true
     }
@@ -370,23 +342,13 @@ impl Line {
         }
         let cause = message.and_then(|m| m.header("Reason")).and_then(|reason| {
             let mut params = reason.split(';').map(str::trim);
-            params
-                .next()
-                .filter(|protocol| protocol.eq_ignore_ascii_case("Q.850"))?;
-            params
-                .find_map(|param| param.strip_prefix("cause="))?
-                .parse()
-                .ok()
+            params.next().filter(|protocol| protocol.eq_ignore_ascii_case("Q.850"))?;
+            params.find_map(|param| param.strip_prefix("cause="))?.parse().ok()
         });
         leg.shared.mouth.close();
         leg.shared.view.send_modify(|view| {
             view.state = State::Ended;
-            view.ending = Some(Ending {
-                by,
-                how,
-                cause,
-                at: Instant::now(),
-            });
+            view.ending = Some(Ending { by, how, cause, at: Instant::now() });
         });
         self.log.note(no, format!("ended: {how:?} by {by:?}"));
         for reply in leg.closing.drain(..).chain(leg.bye_after_ack.take()) {

@@ -41,11 +41,7 @@ impl Line {
             }
             return;
         }
-        let answering = self
-            .settings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .answering;
+        let answering = self.settings.lock().unwrap_or_else(PoisonError::into_inner).answering;
         if answering == Answering::Dead {
             return;
         }
@@ -93,10 +89,7 @@ impl Line {
             response.add("Contact", leg.contact.clone());
         }
         if status == 420 {
-            response.add(
-                "Unsupported",
-                server.request.header("Require").unwrap_or_default(),
-            );
+            response.add("Unsupported", server.request.header("Require").unwrap_or_default());
         }
         if let Some(sdp) = sdp {
             response = response.with_body("application/sdp", sdp);
@@ -132,11 +125,7 @@ impl Line {
             return;
         }
         server.interval = (server.interval * 2).min(T2);
-        let (interval, bytes, to) = (
-            server.interval,
-            server.last.clone().unwrap_or_default(),
-            server.from,
-        );
+        let (interval, bytes, to) = (server.interval, server.last.clone().unwrap_or_default(), server.from);
         self.log.note(no, "> again");
         self.put(no, &bytes, to);
         self.later(interval, Timer::Server(key.to_owned()));
@@ -171,16 +160,10 @@ impl Line {
 
     fn invited(&mut self, key: &str, invite: &Message, from: SocketAddr, answering: Answering) {
         let unknown = |option: &str| !option.trim().is_empty() && option.trim() != "replaces";
-        if invite
-            .header("Require")
-            .is_some_and(|options| options.split(',').any(unknown))
-        {
+        if invite.header("Require").is_some_and(|options| options.split(',').any(unknown)) {
             return self.respond(key, 420, None);
         }
-        let replaces = match invite
-            .header("Replaces")
-            .map(|replaces| self.replaced_by(replaces))
-        {
+        let replaces = match invite.header("Replaces").map(|replaces| self.replaced_by(replaces)) {
             Some(None) => return self.respond(key, 481, None),
             Some(Some(no)) => Some(no),
             None => None,
@@ -190,14 +173,8 @@ impl Line {
             return self.respond(key, 488, None);
         }
         let contact = invite.header("Contact").map(address::uri).unwrap_or_default();
-        let destination = address::destination(contact)
-            .filter(|d| d.ip().is_loopback())
-            .unwrap_or(from);
-        let (voice, stream) = self
-            .settings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .sound();
+        let destination = address::destination(contact).filter(|d| d.ip().is_loopback()).unwrap_or(from);
+        let (voice, stream) = self.settings.lock().unwrap_or_else(PoisonError::into_inner).sound();
         let opened = self.open(Opening {
             called: true,
             invite: invite.clone(),
@@ -286,11 +263,7 @@ impl Line {
         let key = leg.invite_key.clone();
         leg.shared.view.send_modify(|view| {
             view.state = State::Ringing;
-            let first = if status == 180 {
-                &mut view.rang
-            } else {
-                &mut view.early
-            };
+            let first = if status == 180 { &mut view.rang } else { &mut view.early };
             *first = first.or(Some(Instant::now()));
         });
         self.respond(&key, status, sdp);
@@ -299,10 +272,7 @@ impl Line {
     pub(super) fn answer(&mut self, no: u32) {
         let Some(leg) = self.legs.get_mut(&no) else { return };
         let (key, sdp, replaces) = (leg.invite_key.clone(), leg.answer(), leg.replaces);
-        leg.unacked = Some(Unacked {
-            cseq: leg.remote_cseq,
-            key: key.clone(),
-        });
+        leg.unacked = Some(Unacked { cseq: leg.remote_cseq, key: key.clone() });
         self.respond(&key, 200, Some(sdp));
         self.is_up(no);
         if let Some(replaced) = replaces {
@@ -319,10 +289,7 @@ impl Line {
     }
 
     fn cancelled(&mut self, key_of_cancel: &str, cancel: &Message) {
-        let invite = self
-            .servers
-            .get(&key(cancel, "INVITE"))
-            .map(|server| (server.leg, server.status));
+        let invite = self.servers.get(&key(cancel, "INVITE")).map(|server| (server.leg, server.status));
         let Some((leg, status)) = invite else {
             return self.respond(key_of_cancel, 481, None);
         };
@@ -399,10 +366,7 @@ impl Line {
             None => None,
         };
         if invite {
-            leg.unacked = Some(Unacked {
-                cseq,
-                key: key.to_owned(),
-            });
+            leg.unacked = Some(Unacked { cseq, key: key.to_owned() });
         }
         self.respond(key, 200, sdp);
     }
@@ -416,38 +380,26 @@ impl Line {
                 .find(|(n, _)| n.trim().eq_ignore_ascii_case(name))
                 .map(|(_, value)| value.trim().to_owned())
         };
-        let digit = field("Signal")
-            .and_then(|signal| signal.chars().next())
-            .filter(|c| key_code(*c).is_some());
-        let length = field("Duration")
-            .and_then(|millis| millis.parse().ok())
-            .unwrap_or(0);
+        let digit =
+            field("Signal").and_then(|signal| signal.chars().next()).filter(|c| key_code(*c).is_some());
+        let length = field("Duration").and_then(|millis| millis.parse().ok()).unwrap_or(0);
         if let Some(digit) = digit {
             let length = Duration::from_millis(length);
-            leg.shared.ear.key(Key {
-                digit,
-                way: Way::Info,
-                length,
-                at: Instant::now(),
-            });
+            leg.shared.ear.key(Key { digit, way: Way::Info, length, at: Instant::now() });
         }
     }
 
     /// The other side tells how our REFER goes (RFC 3515, 2.4.4). Once it has come about, whoever transferred hangs up
     /// (RFC 5589, 6.1): Asterisk waits for that, and keeps the dialog for long if it does not come.
     fn notified(&mut self, no: u32, notify: &Message) {
-        let refer = notify
-            .header("Event")
-            .is_some_and(|event| event.split(';').next() == Some("refer"));
+        let refer = notify.header("Event").is_some_and(|event| event.split(';').next() == Some("refer"));
         let Some(leg) = self.legs.get(&no).filter(|_| refer) else {
             return;
         };
         let quoted = Message::parse(&notify.body).map(|message| message.start);
         if let Some(Start::Response { status, .. }) = quoted {
             self.log.note(no, format!("transfer: {status}"));
-            leg.shared
-                .view
-                .send_modify(|view| view.transfer = Some((status, Instant::now())));
+            leg.shared.view.send_modify(|view| view.transfer = Some((status, Instant::now())));
             if (200..300).contains(&status) && leg.is_live() {
                 self.bye(no, How::Transferred, None);
             }
@@ -463,16 +415,9 @@ impl Line {
         };
         self.respond(key, 202, None);
         self.tell_referrer(no, 100);
-        let by = refer
-            .header("Referred-By")
-            .map(|by| ("Referred-By".to_owned(), by.to_owned()));
-        let replaces = embedded
-            .into_iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case("Replaces"));
-        let headers = [
-            by,
-            replaces.map(|(_, value)| ("Replaces".to_owned(), address::one_line(&value))),
-        ];
+        let by = refer.header("Referred-By").map(|by| ("Referred-By".to_owned(), by.to_owned()));
+        let replaces = embedded.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("Replaces"));
+        let headers = [by, replaces.map(|(_, value)| ("Replaces".to_owned(), address::one_line(&value)))];
         let Some(leg) = self.legs.get(&no) else { return };
         let (voice, stream) = (leg.shared.mouth.voice(), None);
         let begun = self.call(Outbound {
@@ -497,13 +442,7 @@ impl Line {
 /// What identifies the transaction of a request; for an ACK or a CANCEL with `INVITE` that of the INVITE (RFC 3261,
 /// 17.2.3). CSeq and Call-ID tell apart requests of clients that do not make branches unique.
 fn key(request: &Message, method: &str) -> String {
-    let sent_by = request
-        .via()
-        .and_then(|via| via.split(';').next())
-        .unwrap_or_default();
-    let (branch, cseq) = (
-        request.branch().unwrap_or_default(),
-        request.cseq().map_or(0, |(cseq, _)| cseq),
-    );
+    let sent_by = request.via().and_then(|via| via.split(';').next()).unwrap_or_default();
+    let (branch, cseq) = (request.branch().unwrap_or_default(), request.cseq().map_or(0, |(cseq, _)| cseq));
     format!("{branch} {sent_by} {method} {cseq} {}", request.call_id())
 }

@@ -17,11 +17,7 @@ pub struct Party {
 impl Party {
     pub(crate) fn parse(value: &str) -> Self {
         let (display, uri, _) = parts(value);
-        Self {
-            display,
-            user: unescape(user(uri)),
-            uri: uri.to_owned(),
-        }
+        Self { display, user: unescape(user(uri)), uri: uri.to_owned() }
     }
 }
 
@@ -29,9 +25,7 @@ impl Party {
 pub(crate) fn tag(value: &str) -> Option<String> {
     let (_, _, params) = parts(value);
     let mut found = params.split(';').filter_map(|p| p.trim().split_once('='));
-    found
-        .find(|(name, _)| name.trim().eq_ignore_ascii_case("tag"))
-        .map(|(_, tag)| tag.trim().to_owned())
+    found.find(|(name, _)| name.trim().eq_ignore_ascii_case("tag")).map(|(_, tag)| tag.trim().to_owned())
 }
 
 /// The URI in a header's value.
@@ -44,13 +38,9 @@ pub(crate) fn destination(uri: &str) -> Option<SocketAddr> {
     let rest = uri.strip_prefix("sip:")?;
     let end = rest.find(['?', '>']).unwrap_or(rest.len());
     // the user part may hold semicolons: look behind the @ first
-    let host = rest[..end]
-        .rsplit_once('@')
-        .map_or(&rest[..end], |(_, host)| host);
+    let host = rest[..end].rsplit_once('@').map_or(&rest[..end], |(_, host)| host);
     let host = host.split(';').next().unwrap_or_default().trim();
-    host.parse()
-        .ok()
-        .or_else(|| Some(SocketAddr::new(ip(host)?, 5060)))
+    host.parse().ok().or_else(|| Some(SocketAddr::new(ip(host)?, 5060)))
 }
 
 /// A URI without the headers behind its question mark, and those headers unescaped.
@@ -59,12 +49,7 @@ pub(crate) fn embedded(uri: &str) -> (&str, Vec<(String, String)>) {
         return (uri, Vec::new());
     };
     let headers = headers.split('&').filter_map(|h| h.split_once('='));
-    (
-        uri,
-        headers
-            .map(|(name, value)| (unescape(name), unescape(value)))
-            .collect(),
-    )
+    (uri, headers.map(|(name, value)| (unescape(name), unescape(value))).collect())
 }
 
 /// `"display" <sip:user@host>`, whatever display and user hold.
@@ -94,13 +79,7 @@ fn quoted(text: &str) -> String {
 /// A header's value on one line: controls written out as `%0D`.
 pub(crate) fn one_line(text: &str) -> String {
     let mut out = String::new();
-    text.chars().for_each(|c| {
-        if c.is_control() {
-            percent(&mut out, c)
-        } else {
-            out.push(c)
-        }
-    });
+    text.chars().for_each(|c| if c.is_control() { percent(&mut out, c) } else { out.push(c) });
     out
 }
 
@@ -127,10 +106,8 @@ fn unescape(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, behind)) = rest.split_first() {
-        let escaped = behind
-            .get(..2)
-            .filter(|_| *first == b'%')
-            .and_then(|hex| std::str::from_utf8(hex).ok());
+        let escaped =
+            behind.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
         match escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
             Some(byte) => {
                 bytes.push(byte);
@@ -197,41 +174,20 @@ mod tests {
     fn addresses_of_every_shape() {
         let value = r#""O\"Hara; <x>" <sip:%2B33%20a@127.0.0.1:5062;transport=udp?X=1>;x=1;tag=T1"#;
         let party = Party::parse(value);
-        assert_eq!(
-            (party.display.as_str(), party.user.as_str()),
-            ("O\"Hara; <x>", "+33 a")
-        );
+        assert_eq!((party.display.as_str(), party.user.as_str()), ("O\"Hara; <x>", "+33 a"));
         assert_eq!(tag(value).as_deref(), Some("T1"));
         assert_eq!(destination(&party.uri), Some(([127, 0, 0, 1], 5062).into()));
-        assert_eq!(
-            (tag("sip:a@b;tag=2"), uri("sip:a@b;tag=2")),
-            (Some("2".into()), "sip:a@b")
-        );
+        assert_eq!((tag("sip:a@b;tag=2"), uri("sip:a@b;tag=2")), (Some("2".into()), "sip:a@b"));
         assert_eq!(Party::parse("Bob <sip:b@c>").display, "Bob");
-        assert_eq!(
-            Party::parse("<sip:host>"),
-            Party {
-                uri: "sip:host".into(),
-                ..Party::default()
-            }
-        );
+        assert_eq!(Party::parse("<sip:host>"), Party { uri: "sip:host".into(), ..Party::default() });
     }
 
     #[test]
     fn destinations_are_addresses() {
-        assert_eq!(
-            destination("sip:a;b@127.0.0.2"),
-            Some(([127, 0, 0, 2], 5060).into())
-        );
-        assert_eq!(
-            destination("sip:127.0.0.2:99;lr"),
-            Some(([127, 0, 0, 2], 99).into())
-        );
+        assert_eq!(destination("sip:a;b@127.0.0.2"), Some(([127, 0, 0, 2], 5060).into()));
+        assert_eq!(destination("sip:127.0.0.2:99;lr"), Some(([127, 0, 0, 2], 99).into()));
         assert_eq!(destination("sip:a@[::1]:7").map(|d| d.port()), Some(7));
-        assert_eq!(
-            (destination("sip:a@example.org"), destination("tel:1")),
-            (None, None)
-        );
+        assert_eq!((destination("sip:a@example.org"), destination("tel:1")), (None, None));
         let (uri, headers) = embedded("sip:a@127.0.0.1?Replaces=1%40b%3Bto-tag%3Dx&Y=2");
         assert_eq!(uri, "sip:a@127.0.0.1");
         assert_eq!(headers[0], ("Replaces".into(), "1@b;to-tag=x".into()));

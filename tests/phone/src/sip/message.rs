@@ -25,28 +25,14 @@ pub(crate) const RAW: &str = "";
 
 impl Message {
     pub(crate) fn request(method: &str, uri: &str) -> Self {
-        let start = Start::Request {
-            method: method.to_owned(),
-            uri: uri.to_owned(),
-        };
-        Self {
-            start,
-            headers: Vec::new(),
-            body: Vec::new(),
-        }
+        let start = Start::Request { method: method.to_owned(), uri: uri.to_owned() };
+        Self { start, headers: Vec::new(), body: Vec::new() }
     }
 
     /// A response to `request`: with its Via, From, To, Call-ID and CSeq; `tag` is added to a To without one.
     pub(crate) fn response(request: &Self, status: u16, tag: &str) -> Self {
-        let start = Start::Response {
-            status,
-            reason: reason(status).to_owned(),
-        };
-        let mut response = Self {
-            start,
-            headers: Vec::new(),
-            body: Vec::new(),
-        };
+        let start = Start::Response { status, reason: reason(status).to_owned() };
+        let mut response = Self { start, headers: Vec::new(), body: Vec::new() };
         for (name, value) in &request.headers {
             match name.as_str() {
                 "To" if status > 100 && super::address::tag(value).is_none() => {
@@ -80,15 +66,8 @@ impl Message {
                 headers.push((long_name(name.trim()), value.trim().to_owned()));
             }
         }
-        let mut message = Self {
-            start,
-            headers,
-            body: body.to_vec(),
-        };
-        if let Some(length) = message
-            .header("Content-Length")
-            .and_then(|value| value.parse().ok())
-        {
+        let mut message = Self { start, headers, body: body.to_vec() };
+        if let Some(length) = message.header("Content-Length").and_then(|value| value.parse().ok()) {
             message.body.truncate(length);
         }
         Some(message)
@@ -125,10 +104,7 @@ impl Message {
 
     /// The first header of this (long) name, whatever its case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// The method of a request; of a response, that of the request which it answers.
@@ -160,10 +136,7 @@ impl Message {
 
     /// The branch of the topmost Via.
     pub(crate) fn branch(&self) -> Option<&str> {
-        self.via()?
-            .split(';')
-            .skip(1)
-            .find_map(|p| p.trim().strip_prefix("branch="))
+        self.via()?.split(';').skip(1).find_map(|p| p.trim().strip_prefix("branch="))
     }
 
     /// The first line, for the log.
@@ -180,30 +153,19 @@ impl Start {
         if let Some(rest) = line.strip_prefix("SIP/2.0 ") {
             let (status, reason) = rest.split_once(' ').unwrap_or((rest, ""));
             let status = status.parse().ok().filter(|status| (100..700).contains(status))?;
-            return Some(Self::Response {
-                status,
-                reason: reason.to_owned(),
-            });
+            return Some(Self::Response { status, reason: reason.to_owned() });
         }
         let (method, rest) = line.split_once(' ')?;
         let uri = rest.strip_suffix(" SIP/2.0")?.trim();
-        let token = !method.is_empty()
-            && method
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-        (token && !uri.is_empty()).then(|| Self::Request {
-            method: method.to_owned(),
-            uri: uri.to_owned(),
-        })
+        let token =
+            !method.is_empty() && method.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        (token && !uri.is_empty()).then(|| Self::Request { method: method.to_owned(), uri: uri.to_owned() })
     }
 }
 
 /// Head and body, parted at the first empty line.
 fn split(datagram: &[u8]) -> (&[u8], &[u8]) {
-    let begin = datagram
-        .iter()
-        .position(|b| !b"\r\n".contains(b))
-        .unwrap_or(datagram.len());
+    let begin = datagram.iter().position(|b| !b"\r\n".contains(b)).unwrap_or(datagram.len());
     let datagram = &datagram[begin..];
     for (separator, length) in [(&b"\r\n\r\n"[..], 4), (b"\n\n", 2)] {
         if let Some(at) = datagram.windows(length).position(|window| window == separator) {
@@ -284,10 +246,7 @@ mod tests {
             (invite.branch(), invite.tag("From"), invite.tag("To")),
             (Some("z9hG4bK1"), Some("yes".into()), None)
         );
-        assert_eq!(
-            (invite.header("subject"), &invite.body[..]),
-            (Some("one two"), &b"body"[..])
-        );
+        assert_eq!((invite.header("subject"), &invite.body[..]), (Some("one two"), &b"body"[..]));
         assert_eq!(Message::parse(&invite.bytes()).map(|m| m.body), Some(invite.body));
     }
 
@@ -295,28 +254,13 @@ mod tests {
     fn a_response_mirrors_its_request_and_adds_the_tag_once() {
         let mut invite = Message::parse(INVITE.as_bytes()).unwrap();
         let busy = Message::parse(&Message::response(&invite, 486, "mine").bytes()).unwrap();
-        assert_eq!(
-            busy.start,
-            Start::Response {
-                status: 486,
-                reason: "Busy Here".into()
-            }
-        );
-        assert_eq!(
-            (busy.tag("To"), busy.header("Via")),
-            (Some("mine".into()), invite.header("Via"))
-        );
-        assert_eq!(
-            (busy.method(), busy.call_id(), busy.branch()),
-            ("INVITE", "1@lab", invite.branch())
-        );
+        assert_eq!(busy.start, Start::Response { status: 486, reason: "Busy Here".into() });
+        assert_eq!((busy.tag("To"), busy.header("Via")), (Some("mine".into()), invite.header("Via")));
+        assert_eq!((busy.method(), busy.call_id(), busy.branch()), ("INVITE", "1@lab", invite.branch()));
         assert_eq!(Message::response(&invite, 100, "mine").tag("To"), None);
         invite.headers.retain(|(name, _)| name != "To");
         invite.add("To", "<sip:x@127.0.0.1>;tag=theirs");
-        assert_eq!(
-            Message::response(&invite, 200, "mine").tag("To"),
-            Some("theirs".into())
-        );
+        assert_eq!(Message::response(&invite, 200, "mine").tag("To"), Some("theirs".into()));
     }
 
     #[test]

@@ -23,21 +23,12 @@ pub(crate) struct Direction {
 }
 
 impl Direction {
-    pub(crate) const BOTH: Self = Self {
-        sends: true,
-        receives: true,
-    };
-    pub(crate) const SEND_ONLY: Self = Self {
-        sends: true,
-        receives: false,
-    };
+    pub(crate) const BOTH: Self = Self { sends: true, receives: true };
+    pub(crate) const SEND_ONLY: Self = Self { sends: true, receives: false };
 
     /// The direction to answer with, where `self` is wanted and `offer` was offered.
     pub(crate) fn answer(self, offer: Self) -> Self {
-        Self {
-            sends: self.sends && offer.receives,
-            receives: self.receives && offer.sends,
-        }
+        Self { sends: self.sends && offer.receives, receives: self.receives && offer.sends }
     }
 
     fn name(self) -> &'static str {
@@ -51,9 +42,7 @@ impl Direction {
 
     fn parse(name: &str) -> Option<Self> {
         let all = [(true, true), (true, false), (false, true), (false, false)];
-        all.map(|(sends, receives)| Self { sends, receives })
-            .into_iter()
-            .find(|d| d.name() == name)
+        all.map(|(sends, receives)| Self { sends, receives }).into_iter().find(|d| d.name() == name)
     }
 }
 
@@ -74,13 +63,7 @@ impl Sdp {
                     port = Some(words.next()?.split('/').next()?.parse::<u16>().ok()?);
                     pcma = words.skip(1).any(|word| word.parse() == Ok(PCMA));
                 }
-                "c" => {
-                    ip = value
-                        .rsplit(' ')
-                        .next()
-                        .and_then(|ip| ip.parse::<IpAddr>().ok())
-                        .or(ip)
-                }
+                "c" => ip = value.rsplit(' ').next().and_then(|ip| ip.parse::<IpAddr>().ok()).or(ip),
                 "a" => {
                     if let Some(map) = value.strip_prefix("rtpmap:") {
                         let (number, name) = map.split_once(' ').unwrap_or((map, ""));
@@ -98,12 +81,7 @@ impl Sdp {
         let mut direction = media.or(session).unwrap_or(Direction::BOTH);
         // the way of RFC 2543 to hold
         direction.receives &= !ip.is_unspecified();
-        Some(Self {
-            address: SocketAddr::new(ip, port),
-            direction,
-            pcma,
-            events,
-        })
+        Some(Self { address: SocketAddr::new(ip, port), direction, pcma, events })
     }
 
     /// The text; `session` and `version` make up its origin.
@@ -111,10 +89,7 @@ impl Sdp {
         let (ip, port) = (self.address.ip(), self.address.port());
         let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
         let (list, map) = match self.events {
-            Some(n) => (
-                format!(" {n}"),
-                format!("a=rtpmap:{n} telephone-event/8000\r\na=fmtp:{n} 0-15\r\n"),
-            ),
+            Some(n) => (format!(" {n}"), format!("a=rtpmap:{n} telephone-event/8000\r\na=fmtp:{n} 0-15\r\n")),
             None => (String::new(), String::new()),
         };
         format!(
@@ -135,12 +110,8 @@ mod tests {
     fn what_is_written_is_read() {
         for (sends, receives) in [(true, true), (true, false), (false, true), (false, false)] {
             let direction = Direction { sends, receives };
-            let sdp = Sdp {
-                address: ([127, 0, 0, 2], 4000).into(),
-                direction,
-                pcma: true,
-                events: Some(101),
-            };
+            let sdp =
+                Sdp { address: ([127, 0, 0, 2], 4000).into(), direction, pcma: true, events: Some(101) };
             assert_eq!(Sdp::parse(sdp.text(1, 2).as_bytes()), Some(sdp));
         }
     }
@@ -152,17 +123,8 @@ mod tests {
             a=rtpmap:96 telephone-event/8000\r\na=fmtp:96 0-16\r\na=maxptime:140\r\na=sendonly\r\n\
             m=video 2 RTP/AVP 9\r\na=inactive\r\n";
         let sdp = Sdp::parse(asterisk.as_bytes()).unwrap();
-        assert_eq!(
-            (sdp.address, sdp.pcma, sdp.events),
-            (([127, 0, 0, 1], 10004).into(), true, Some(96))
-        );
-        assert_eq!(
-            Direction::BOTH.answer(sdp.direction),
-            Direction {
-                sends: false,
-                receives: true
-            }
-        );
+        assert_eq!((sdp.address, sdp.pcma, sdp.events), (([127, 0, 0, 1], 10004).into(), true, Some(96)));
+        assert_eq!(Direction::BOTH.answer(sdp.direction), Direction { sends: false, receives: true });
         let old_hold = Sdp::parse(b"c=IN IP4 0.0.0.0\nm=audio 4 RTP/AVP 0\n").unwrap();
         assert!(!old_hold.direction.receives && !old_hold.pcma);
         assert_eq!(Sdp::parse(b"c=IN IP4 127.0.0.1\nm=audio 0 RTP/AVP 8\n"), None);

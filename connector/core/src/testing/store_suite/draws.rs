@@ -9,46 +9,20 @@ pub async fn lots_are_drawn_once(store: Index) {
     assert_eq!(store.draws("quality").await, Ok(vec![]));
     let first = ballot("quality", "c1", "amel", 1000, 1);
     let other = ballot("coaching", "c1", "amel", 0, u64::MAX);
-    let drawn = store
-        .draw(vec![first.clone(), other.clone(), first.clone()])
-        .await
-        .expect("draw");
+    let drawn = store.draw(vec![first.clone(), other.clone(), first.clone()]).await.expect("draw");
     assert_eq!(drawn.len(), 3);
-    assert_eq!(
-        (&drawn[0].ballot, drawn[0].selected, drawn[0].before),
-        (&first, true, Counters::default())
-    );
-    assert_eq!(
-        (&drawn[1].ballot, drawn[1].selected, drawn[1].before),
-        (&other, false, Counters::default())
-    );
+    assert_eq!((&drawn[0].ballot, drawn[0].selected, drawn[0].before), (&first, true, Counters::default()));
+    assert_eq!((&drawn[1].ballot, drawn[1].selected, drawn[1].before), (&other, false, Counters::default()));
     assert_eq!(drawn[2], drawn[0], "the same lot twice falls once");
 
-    let again = Ballot {
-        stratum: "bo".into(),
-        rate: 0,
-        draw: "0.7".parse().expect("a draw"),
-        at: at(50),
-        ..first
-    };
-    assert_eq!(
-        store.draw(vec![again]).await,
-        Ok(vec![drawn[0].clone()]),
-        "later too, as it fell first"
-    );
+    let again =
+        Ballot { stratum: "bo".into(), rate: 0, draw: "0.7".parse().expect("a draw"), at: at(50), ..first };
+    assert_eq!(store.draw(vec![again]).await, Ok(vec![drawn[0].clone()]), "later too, as it fell first");
     assert_eq!(store.draws("quality").await, Ok(vec![drawn[0].clone()]));
     assert_eq!(store.draws("coaching").await, Ok(vec![drawn[1].clone()]));
 
-    let next = store
-        .draw(vec![ballot("quality", "c2", "bo", 1000, 1)])
-        .await
-        .expect("draw");
-    let before = Counters {
-        total_calls: 1,
-        total_recorded: 1,
-        stratum_calls: 0,
-        stratum_recorded: 0,
-    };
+    let next = store.draw(vec![ballot("quality", "c2", "bo", 1000, 1)]).await.expect("draw");
+    let before = Counters { total_calls: 1, total_recorded: 1, stratum_calls: 0, stratum_recorded: 0 };
     assert_eq!(next[0].before, before, "a call counts once");
 
     let links = store.chain(0, 10).await.expect("chain");
@@ -72,10 +46,7 @@ pub async fn lots_follow_the_counters(store: Index) {
         })
         .collect();
     let drawn = join_all(ballots.iter().map(|ballot| store.draw(vec![ballot.clone()]))).await;
-    let drawn: Vec<_> = drawn
-        .into_iter()
-        .map(|drawn| drawn.expect("draw").remove(0))
-        .collect();
+    let drawn: Vec<_> = drawn.into_iter().map(|drawn| drawn.expect("draw").remove(0)).collect();
     let in_order = store.draws("quality").await.expect("draws");
     assert_eq!(in_order.len(), ballots.len());
     assert!(drawn.iter().all(|drawn| in_order.contains(drawn)));

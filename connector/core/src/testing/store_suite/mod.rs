@@ -60,10 +60,7 @@ fn entry_of(link: &Link) -> Entry {
 }
 
 fn at(seconds: i64) -> Timestamp {
-    "2026-11-02T08:00:00.250001Z"
-        .parse::<Timestamp>()
-        .expect("instant")
-        + SignedDuration::from_secs(seconds)
+    "2026-11-02T08:00:00.250001Z".parse::<Timestamp>().expect("instant") + SignedDuration::from_secs(seconds)
 }
 
 fn id(n: u8) -> SegmentId {
@@ -75,10 +72,7 @@ fn pressed(call: &str, n: i64) -> Entry {
         at: at(n),
         call: Some(CallId(call.into())),
         segment: None,
-        what: What::Pressed {
-            by: "agent".into(),
-            meaning: format!("meaning-{n}"),
-        },
+        what: What::Pressed { by: "agent".into(), meaning: format!("meaning-{n}") },
     }
 }
 
@@ -106,11 +100,7 @@ fn segment(n: u8, call: &str) -> Segment {
         purposes: vec!["proof".into(), "training".into()],
         mandatory: n % 2 == 1,
         basis: serde_json::json!({ "facts": { "line": "sales" }, "because": ["FR-1", null, 1.5] }),
-        retention: Deadlines {
-            not_before: Some(at(10)),
-            scheduled: Some(at(20)),
-            delete_by: None,
-        },
+        retention: Deadlines { not_before: Some(at(10)), scheduled: Some(at(20)), delete_by: None },
     }
 }
 
@@ -122,11 +112,7 @@ fn closing(kept: &[&str]) -> Closing {
         kept: kept.iter().map(|purpose| (*purpose).to_owned()).collect(),
         ending: Ending::PartiesChanged,
         flags: vec![Flag::Unwatched],
-        retention: Deadlines {
-            not_before: None,
-            scheduled: Some(at(400)),
-            delete_by: Some(at(600)),
-        },
+        retention: Deadlines { not_before: None, scheduled: Some(at(400)), delete_by: Some(at(600)) },
     }
 }
 

@@ -4,10 +4,7 @@ use super::*;
 
 pub async fn segment_goes_its_way(store: Index) {
     let segment = segment(1, "c1");
-    store
-        .commit(vec![Change::Open(segment.clone())])
-        .await
-        .expect("open");
+    store.commit(vec![Change::Open(segment.clone())]).await.expect("open");
     let mut expected = SegmentRecord {
         kept_for: segment.purposes.clone(),
         retention: segment.retention,
@@ -23,10 +20,7 @@ pub async fn segment_goes_its_way(store: Index) {
     assert_eq!(one(&store, 1).await.as_ref(), Some(&expected));
 
     let closing = closing(&["proof"]);
-    store
-        .commit(vec![Change::Close(id(1), closing.clone())])
-        .await
-        .expect("close");
+    store.commit(vec![Change::Close(id(1), closing.clone())]).await.expect("close");
     expected.state = State::Closed;
     expected.kept_for = vec!["proof".into()];
     expected.retention = closing.retention;
@@ -35,10 +29,7 @@ pub async fn segment_goes_its_way(store: Index) {
     assert_eq!(one(&store, 1).await.as_ref(), Some(&expected));
 
     let kept = kept(1);
-    store
-        .commit(vec![Change::Keep(id(1), kept.clone())])
-        .await
-        .expect("keep");
+    store.commit(vec![Change::Keep(id(1), kept.clone())]).await.expect("keep");
     expected.state = State::Kept;
     expected.millis = Some(kept.millis);
     expected.sha256 = Some(kept.sha256);
@@ -46,26 +37,16 @@ pub async fn segment_goes_its_way(store: Index) {
     expected.flags = kept.flags;
     assert_eq!(one(&store, 1).await.as_ref(), Some(&expected));
 
-    store
-        .commit(vec![Change::Amend(id(1), vec![])])
-        .await
-        .expect("amend");
+    store.commit(vec![Change::Amend(id(1), vec![])]).await.expect("amend");
     expected.state = State::Doomed;
     expected.kept_for = vec![];
     assert_eq!(one(&store, 1).await.as_ref(), Some(&expected));
 
-    store
-        .commit(vec![Change::Dispose(id(1), at(100))])
-        .await
-        .expect("dispose");
+    store.commit(vec![Change::Dispose(id(1), at(100))]).await.expect("dispose");
     expected.state = State::Disposed;
     expected.sealed = None;
     expected.disposed = Some(at(100));
-    assert_eq!(
-        one(&store, 1).await.as_ref(),
-        Some(&expected),
-        "the row tells that it was; the key is gone"
-    );
+    assert_eq!(one(&store, 1).await.as_ref(), Some(&expected), "the row tells that it was; the key is gone");
 }
 
 pub async fn late_words_change_nothing(store: Index) {
@@ -77,16 +58,10 @@ pub async fn late_words_change_nothing(store: Index) {
         ]
     };
     for change in words(7) {
-        store
-            .commit(vec![change.clone(), Change::Journal(pressed("c7", 0))])
-            .await
-            .expect("no such segment");
+        store.commit(vec![change.clone(), Change::Journal(pressed("c7", 0))]).await.expect("no such segment");
         assert_eq!(one(&store, 7).await, None, "{change:?} makes no row");
     }
-    store
-        .commit(vec![Change::Amend(id(7), vec![])])
-        .await
-        .expect("no such segment");
+    store.commit(vec![Change::Amend(id(7), vec![])]).await.expect("no such segment");
     assert_eq!(
         store.chain(0, 10).await.map(|links| links.len()),
         Ok(3),
@@ -100,10 +75,7 @@ pub async fn late_words_change_nothing(store: Index) {
         (State::Doomed, vec![Change::Amend(id(1), vec![])]),
         (State::Disposed, vec![Change::Dispose(id(1), at(100))]),
     ];
-    store
-        .commit(vec![Change::Open(segment(1, "c1"))])
-        .await
-        .expect("open");
+    store.commit(vec![Change::Open(segment(1, "c1"))]).await.expect("open");
     for (state, steps) in lives {
         store.commit(steps).await.expect("step");
         let before = one(&store, 1).await.expect("row");
@@ -117,59 +89,30 @@ pub async fn late_words_change_nothing(store: Index) {
             );
             if !moves {
                 store.commit(vec![change.clone()]).await.expect("late");
-                assert_eq!(
-                    one(&store, 1).await.as_ref(),
-                    Some(&before),
-                    "{change:?} in {state:?}"
-                );
+                assert_eq!(one(&store, 1).await.as_ref(), Some(&before), "{change:?} in {state:?}");
             }
         }
     }
 }
 
 pub async fn purposes_are_only_taken(store: Index) {
-    store
-        .commit(vec![Change::Open(segment(1, "c1"))])
-        .await
-        .expect("open");
+    store.commit(vec![Change::Open(segment(1, "c1"))]).await.expect("open");
     let amend = |purposes: &[&str]| Change::Amend(id(1), purposes.iter().map(|p| (*p).to_owned()).collect());
-    store
-        .commit(vec![amend(&["training", "secret"])])
-        .await
-        .expect("amend while open");
+    store.commit(vec![amend(&["training", "secret"])]).await.expect("amend while open");
     let row = one(&store, 1).await.expect("row");
-    assert_eq!(
-        (row.state, row.kept_for),
-        (State::Open, vec!["training".to_owned()])
-    );
+    assert_eq!((row.state, row.kept_for), (State::Open, vec!["training".to_owned()]));
     assert_eq!(row.segment.purposes, ["proof", "training"], "as it was opened");
-    store
-        .commit(vec![Change::Close(id(1), closing(&["proof", "training"]))])
-        .await
-        .expect("close");
+    store.commit(vec![Change::Close(id(1), closing(&["proof", "training"]))]).await.expect("close");
     let row = one(&store, 1).await.expect("row");
-    assert_eq!(
-        (row.state, row.kept_for),
-        (State::Closed, vec!["training".to_owned()]),
-        "closing adds none"
-    );
-    store
-        .commit(vec![amend(&["proof", "training"])])
-        .await
-        .expect("amend");
+    assert_eq!((row.state, row.kept_for), (State::Closed, vec!["training".to_owned()]), "closing adds none");
+    store.commit(vec![amend(&["proof", "training"])]).await.expect("amend");
     let row = one(&store, 1).await.expect("row");
-    assert_eq!(
-        (row.state, row.kept_for),
-        (State::Closed, vec!["training".to_owned()])
-    );
+    assert_eq!((row.state, row.kept_for), (State::Closed, vec!["training".to_owned()]));
 }
 
 pub async fn closing_without_a_purpose_dooms(store: Index) {
     for (n, purposes) in [(1, vec![]), (2, vec!["secret"])] {
-        let changes = vec![
-            Change::Open(segment(n, "c1")),
-            Change::Close(id(n), closing(&purposes)),
-        ];
+        let changes = vec![Change::Open(segment(n, "c1")), Change::Close(id(n), closing(&purposes))];
         store.commit(changes).await.expect("open and close");
         let row = one(&store, n).await.expect("row");
         assert_eq!((row.state, row.kept_for), (State::Doomed, vec![]));
@@ -192,62 +135,33 @@ pub async fn no_purpose_dooms_any_state_but_disposed(store: Index) {
             _ => Change::Amend(id(n), vec![]),
         });
         store.commit(life.collect()).await.expect("life");
-        store
-            .commit(vec![Change::Amend(id(n), vec!["secret".into()])])
-            .await
-            .expect("amend");
+        store.commit(vec![Change::Amend(id(n), vec!["secret".into()])]).await.expect("amend");
         let row = one(&store, n).await.expect("row");
-        assert_eq!(
-            (row.state, row.kept_for),
-            (State::Doomed, vec![]),
-            "after {n} steps"
-        );
-        store
-            .commit(vec![Change::Dispose(id(n), at(100))])
-            .await
-            .expect("dispose");
+        assert_eq!((row.state, row.kept_for), (State::Doomed, vec![]), "after {n} steps");
+        store.commit(vec![Change::Dispose(id(n), at(100))]).await.expect("dispose");
         let gone = one(&store, n).await;
-        store
-            .commit(vec![Change::Amend(id(n), vec![])])
-            .await
-            .expect("amend");
+        store.commit(vec![Change::Amend(id(n), vec![])]).await.expect("amend");
         assert_eq!(one(&store, n).await, gone);
     }
 }
 
 pub async fn segments_are_found(store: Index) {
     // Opened against the order of their ids.
-    let opened = |n: u8| Segment {
-        opened: at(100 - i64::from(n)),
-        ..segment(n, if n <= 3 { "c1" } else { "c2" })
-    };
-    store
-        .commit((1..=8).map(|n| Change::Open(opened(n))).collect())
-        .await
-        .expect("open");
+    let opened =
+        |n: u8| Segment { opened: at(100 - i64::from(n)), ..segment(n, if n <= 3 { "c1" } else { "c2" }) };
+    store.commit((1..=8).map(|n| Change::Open(opened(n))).collect()).await.expect("open");
     let close = |n: u8, due: Option<i64>| {
         let mut closing = closing(&["proof"]);
         closing.retention.scheduled = due.map(at);
         [Change::Close(id(n), closing), Change::Keep(id(n), kept(n))]
     };
-    let changes = [
-        close(5, Some(500)),
-        close(6, Some(300)),
-        close(7, None),
-        close(8, Some(501)),
-    ];
+    let changes = [close(5, Some(500)), close(6, Some(300)), close(7, None), close(8, Some(501))];
     store.commit(changes.concat()).await.expect("keep");
     let closed = Closing {
-        retention: Deadlines {
-            scheduled: Some(at(1)),
-            ..Deadlines::default()
-        },
+        retention: Deadlines { scheduled: Some(at(1)), ..Deadlines::default() },
         ..closing(&["proof"])
     };
-    store
-        .commit(vec![Change::Close(id(4), closed)])
-        .await
-        .expect("close");
+    store.commit(vec![Change::Close(id(4), closed)]).await.expect("close");
 
     let cases: [(SegmentQuery, &[u8]); 13] = [
         (SegmentQuery::Id(id(3)), &[3]),
