@@ -160,7 +160,7 @@ pub struct PromptHeard {
 pub struct SegmentExpected {
     /// `kept` or `disposed`.
     pub state: String,
-    /// Why it ended, as `hung-up`.
+    /// Why it ended, as `hung-up`; several where the PBX may tell one or the other first: `hung-up | stranger`.
     pub ending: String,
     /// What it was recorded for.
     pub purposes: Vec<String>,

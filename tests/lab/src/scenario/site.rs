@@ -52,7 +52,7 @@ pub(super) const TONE_LENGTH: Duration = Duration::from_millis(1200);
 /// Languages of the generated prompts.
 const LANGUAGES: [&str; 2] = ["fr", "de"];
 
-/// For a line's own audio, under `prompts/broken/`: a file whose header promises what does not follow, and one that is
+/// For a line's own audio, under `broken/`: a file whose header promises what does not follow, and one that is
 /// gone once the sidecar has seen it.
 const TRUNCATED: &str = "truncated.wav";
 const VANISHING: &str = "vanishing.wav";
@@ -72,6 +72,7 @@ impl Site {
         let prompts = match &self.prompts {
             Prompts::Tones => {
                 write_tones(&folder.join("prompts"))?;
+                write_broken(folder)?;
                 folder.join("prompts")
             }
             Prompts::Folder(prompts) => std::path::absolute(prompts)?,
@@ -93,7 +94,7 @@ impl Site {
         let languages = fs::read_dir(prompts).into_iter().flatten().flatten();
         languages
             .map(|entry| entry.path())
-            .filter(|path| path.is_dir() && !path.ends_with("broken"))
+            .filter(|path| path.is_dir())
             .collect()
     }
 
@@ -101,7 +102,7 @@ impl Site {
     pub(super) fn let_vanish(&self, folder: &Path) -> io::Result<()> {
         match self.prompts {
             Prompts::Tones => {
-                fs::remove_file(folder.join("prompts/broken").join(VANISHING)).or_else(|error| {
+                fs::remove_file(folder.join("broken").join(VANISHING)).or_else(|error| {
                     // A second start of the sidecar finds it gone already.
                     if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
                 })
@@ -187,15 +188,26 @@ fn write_tones(prompts: &Path) -> io::Result<()> {
             write_tone(&folder.join(format!("temoin-{name}.wav")), hz)?;
         }
     }
-    let broken = prompts.join("broken");
+    Ok(())
+}
+
+fn write_broken(folder: &Path) -> io::Result<()> {
+    let broken = folder.join("broken");
     fs::create_dir_all(&broken)?;
-    let whole = prompts.join(LANGUAGES[0]).join("temoin-opt-out.wav");
+    let whole = folder.join("prompts").join(LANGUAGES[0]).join("temoin-opt-out.wav");
     fs::copy(&whole, broken.join(VANISHING))?;
     let bytes = fs::read(&whole)?;
     fs::write(broken.join(TRUNCATED), &bytes[..bytes.len() / 2])
 }
 
 fn write_tone(file: &Path, hz: f64) -> io::Result<()> {
+    let value = |n: u128| (8000.0 * (TAU * hz * n as f64 / 8000.0).sin()) as i16;
+    let samples: Vec<i16> = (0..8 * TONE_LENGTH.as_millis()).map(value).collect();
+    write_wav(file, &samples)
+}
+
+/// Mono, 8 kHz, 16 bit.
+pub(super) fn write_wav(file: &Path, samples: &[i16]) -> io::Result<()> {
     let spec = hound::WavSpec {
         channels: 1,
         sample_rate: 8000,
@@ -204,9 +216,8 @@ fn write_tone(file: &Path, hz: f64) -> io::Result<()> {
     };
     let wrong = |error: hound::Error| io::Error::other(format!("{}: {error}", file.display()));
     let mut wav = hound::WavWriter::create(file, spec).map_err(wrong)?;
-    for n in 0..8 * TONE_LENGTH.as_millis() {
-        let value = 8000.0 * (TAU * hz * n as f64 / 8000.0).sin();
-        wav.write_sample(value as i16).map_err(wrong)?;
+    for sample in samples {
+        wav.write_sample(*sample).map_err(wrong)?;
     }
     wav.finalize().map_err(wrong)
 }

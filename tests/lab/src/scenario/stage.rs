@@ -9,9 +9,9 @@ use temoin_phone::{Answering, Call, CallOptions, Error, Phone, State, Stream, To
 use tokio::time::{sleep, sleep_until, timeout};
 
 use super::bench::Bench;
-use super::file::{Cast, PromptHeard, Scenario};
+use super::file::{Cast, Scenario};
 use super::site::TEXTS;
-use super::sound::{Heard, instant_of};
+use super::sound::{Listener, instant_of};
 use super::step::{Act, Condition, Does, Step};
 
 /// How long a step may take, unless it says.
@@ -59,6 +59,8 @@ pub(super) struct Dial {
     pub(super) at: Instant,
     /// The same, by the wall's clock.
     pub(super) when: Timestamp,
+    /// What was understood of it.
+    pub(super) listener: Listener,
 }
 
 /// What is left of one run of the script.
@@ -92,7 +94,7 @@ impl<'a> Stage<'a> {
     }
 
     /// One run of the script; afterwards every call is over, whatever came of it.
-    pub(super) async fn play(&mut self) -> Result<Run, Stuck> {
+    pub(super) async fn play(&mut self) -> (Run, Result<(), Stuck>) {
         self.marks.clear();
         let scenario = self.scenario;
         let mut played = Ok(());
@@ -109,7 +111,7 @@ impl<'a> Stage<'a> {
             .flat_map(|(name, member)| member.taken.drain(..).map(|call| ((*name).to_owned(), call)));
         let taken = taken.collect();
         let run = Run { dials: std::mem::take(&mut self.dials), marks: self.marks.clone(), taken };
-        played.and(over).map(|()| run)
+        (run, played.and(over))
     }
 
     pub(super) fn members(&self) -> &BTreeMap<&'a str, Member> {
@@ -190,8 +192,16 @@ impl<'a> Stage<'a> {
             Does::Be(condition) => wait(until(*condition)).await,
             Does::Press(keys, way) => call.press(keys, *way, KEY).await.map_err(text),
             Does::Talk(long) => {
-                let packets = call.ear().all_packets() + packets(*long);
-                call.wait_for(Until::Packets(packets), limit + *long).await.map_err(text)
+                // Its own stream runs on whatever it hears, and while it is silent.
+                let ticks = u32::try_from(long.as_millis() * 8).unwrap_or(u32::MAX);
+                let first = call.stream().timestamp;
+                while call.stream().timestamp.wrapping_sub(first) < ticks {
+                    if call.state() == State::Ended {
+                        return Err(format!("the call is over; {}", call.ear().summary()));
+                    }
+                    sleep(LOOK).await;
+                }
+                Ok(Instant::now())
             }
             Does::Hold => done(call.hold().await),
             Does::Resume => done(call.resume().await),
@@ -219,7 +229,7 @@ impl<'a> Stage<'a> {
         member.call = Some(call.clone());
         member.passed = 0;
         if member.extension.is_none() {
-            self.dials.push(Dial { by: name.to_owned(), call, at, when });
+            self.dials.push(Dial { by: name.to_owned(), call, at, when, listener: Listener::default() });
         } else {
             member.taken.push(call);
         }
@@ -246,23 +256,20 @@ impl<'a> Stage<'a> {
         limit: Duration,
     ) -> Result<Instant, String> {
         let deadline = Instant::now() + limit;
-        let dialled = self.dials.iter().rev().find(|dial| dial.by == name).map(|dial| dial.at);
+        let dial = self.dials.iter_mut().rev().find(|dial| dial.by == name).ok_or("it has not dialled")?;
         let member = self.members.get_mut(name).ok_or("nobody of that name")?;
-        let (Some(call), Some(since)) = (&member.call, dialled) else {
-            return Err("it has not dialled".into());
-        };
+        let call = dial.call.clone();
         loop {
             let now = Instant::now();
-            let heard = self.bench.repertoire.heard(call.ear(), since, now);
+            let heard = self.bench.repertoire.heard(&mut dial.listener, call.ear(), dial.at);
             let found = heard.iter().enumerate().skip(member.passed);
             let found = found.into_iter().find(|(_, heard)| heard.text == text && (heard.whole || !whole));
             if let Some((at, heard)) = found {
                 member.passed = at + usize::from(whole);
-                return Ok(if whole { instant_of(call.ear(), since, heard.last) } else { now });
+                return Ok(if whole { instant_of(call.ear(), dial.at, heard.to) } else { now });
             }
             let over = call.state() == State::Ended;
             if over || now > deadline {
-                let heard: Vec<PromptHeard> = heard.iter().map(PromptHeard::from).collect();
                 let why = if over { "the call is over".to_owned() } else { format!("not within {limit:?}") };
                 return Err(format!("{why}; of prompts was heard: {heard:?}; {}", call.ear().summary()));
             }
@@ -322,9 +329,8 @@ impl<'a> Stage<'a> {
 
     fn seen(&self) -> String {
         let call = |dial: &Dial| {
-            let heard = self.bench.repertoire.heard(dial.call.ear(), dial.at, Instant::now());
-            let heard: Vec<(&str, bool)> =
-                heard.iter().map(|heard: &Heard| (heard.text, heard.whole)).collect();
+            let heard = self.bench.repertoire.heard(&mut dial.listener.clone(), dial.call.ear(), dial.at);
+            let heard: Vec<(&str, bool)> = heard.iter().map(|heard| (heard.text, heard.whole)).collect();
             format!("{} is {:?}, heard {heard:?}, {}", dial.by, dial.call.state(), dial.call.ear().summary())
         };
         self.dials.iter().map(call).collect::<Vec<_>>().join("\n")

@@ -24,7 +24,7 @@ PHONE hears PHONE              waits until the other one's tone is there
 PHONE no longer hears PHONE    waits until it is gone
 PHONE is ringing | answered | held | resumed | transferred | over
 PHONE presses KEYS [by info]   in RTP, 80 ms a key, unless told otherwise
-PHONE talks DURATION           waits by the packets that it receives
+PHONE talks DURATION           waits by its own RTP clock
 PHONE and PHONE talk DURATION  each hears the other; then by the packets that both receive
 PHONE holds | resumes | refers to EXTENSION | hangs up | vanishes
 PHONE speaks HZ | again        another tone than its own; its own

@@ -15,7 +15,7 @@ use super::bench::Bench;
 use super::file::Scenario;
 use super::judge::{CallSeen, judge};
 use super::sidecar::Sidecar;
-use super::site::Site;
+use super::site::{Site, write_wav};
 use super::stage::{Run, Stage, Stuck};
 
 /// So many benches are at work at once.
@@ -234,8 +234,12 @@ async fn play_copy(
     let mut runs: Vec<Run> = Vec::new();
     let mut wrong = Vec::new();
     for _ in 0..scenario.repeat {
-        match stage.play().await {
-            Ok(run) => runs.push(run),
+        let (run, played) = stage.play().await;
+        if scenario.copies == 1 {
+            wrong.extend(leave_ears(&run, remains));
+        }
+        match played {
+            Ok(()) => runs.push(run),
             Err(stuck) => {
                 wrong.push(say(&stuck));
                 break;
@@ -255,6 +259,15 @@ async fn play_copy(
         let _ = fs::write(remains.join(format!("call-{copy}-{}.json", no + 1)), format!("{:#}", call.story));
     }
     (calls, wrong)
+}
+
+/// What each customer heard, as a WAV file.
+fn leave_ears(run: &Run, remains: &Path) -> Option<String> {
+    run.dials.iter().enumerate().find_map(|(no, dial)| {
+        let heard = dial.call.ear().between(dial.at, Instant::now());
+        let file = remains.join(format!("heard-by-{}-{}.wav", dial.by, no + 1));
+        write_wav(&file, heard.samples()).err().map(|error| error.to_string())
+    })
 }
 
 fn say(stuck: &Stuck) -> String {
