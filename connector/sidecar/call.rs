@@ -99,8 +99,8 @@ fn perform(session: &Session, commands: Vec<Command>, desktop: &Desktop, answers
             Command::Close(id, closing, entry) => {
                 changes.extend([Change::Journal(entry), Change::Close(id, closing)])
             }
-            Command::Amend(id, kept, entry) => {
-                changes.extend([Change::Journal(entry), Change::Amend(id, kept)])
+            Command::Amend(id, kept, retention, entry) => {
+                changes.extend([Change::Journal(entry), Change::Amend(id, kept, retention)])
             }
             Command::Notify(notice) => desktop.alarms.raise(call, &notice),
             Command::Open(segment, entry) => {

@@ -106,3 +106,117 @@ pub(crate) fn because_of_cap(force: &Force<'_>, cap: u16) -> BTreeSet<Arc<str>> 
     let sets = |rule: &Rule| rule.rate.as_ref().is_some_and(|rate| rate.max == cap);
     force.rules.iter().filter(|r| sets(r.rule)).map(|r| r.rule.reference.clone()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::{btree_set, vec};
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+    use crate::pack::Retention;
+    use crate::time::{Period, Zone};
+
+    fn period() -> impl Strategy<Value = Option<Period>> {
+        prop_oneof![
+            2 => Just(None),
+            1 => (1..40_u16).prop_map(|days| Some(Period::Days(days))),
+            1 => (1..30_u16).prop_map(|months| Some(Period::Months(months))),
+        ]
+    }
+
+    fn retention() -> impl Strategy<Value = Retention> {
+        let hard = select(vec![None, Some(false), Some(true)]);
+        (period(), hard, period(), period()).prop_map(|(max, hard_max, min, exact)| Retention {
+            max,
+            hard_max,
+            min,
+            exact,
+            ..Retention::default()
+        })
+    }
+
+    prop_compose! {
+        fn rule()(
+            duty in prop_oneof![4 => Just(Duty::May), 1 => Just(Duty::Must), 1 => Just(Duty::MustNot)],
+            gate in select(Gate::ALL),
+            parties in select(Parties::ALL),
+            refusal in select(Refusal::ALL),
+            objection_offered in any::<bool>(),
+            phase in prop_oneof![4 => Just(Phase::WholeCall), 1 => select(Phase::ALL)],
+            cap in proptest::option::of(0..=1000_u16),
+            campaign_max_days in proptest::option::of(1..=366_u16),
+            retention in retention(),
+            announce in btree_set(select(Element::ALL), 0..4),
+            prerequisites in btree_set(select(Prerequisite::ALL), 0..3),
+        ) -> Rule {
+            let rate = cap.map(|max| RateCap {
+                max,
+                exception_max: None,
+                exception_days: None,
+                exception_needs: BTreeSet::new(),
+            });
+            let plain = Rule::neutral("r", format!("p/{gate}-{}", retention.bounds()), Facet::Customer);
+            Rule {
+                duty, gate, parties, refusal, objection_offered, phase, rate, campaign_max_days, retention, announce,
+                prerequisites, ..plain
+            }
+        }
+    }
+
+    /// Rules as if in force, each with whether it yields.
+    fn combined(rules: &[(Rule, bool)]) -> Combined {
+        let zone = Zone::named("UTC").unwrap();
+        let rules = rules.iter().map(|(rule, yields)| InForce::plain(rule, &zone, *yields)).collect();
+        combine(&Force { rules, permitted: true })
+    }
+
+    /// What must not get looser. A cap or a length that is absent is the loosest.
+    fn is_as_strict(after: &Combined, before: &Combined) -> bool {
+        let no_higher = |a: Option<u16>, b: Option<u16>| b.is_none_or(|b| a.is_some_and(|a| a <= b));
+        after.gate >= before.gate
+            && after.parties >= before.parties
+            && after.refusal >= before.refusal
+            && after.phases.is_superset(&before.phases)
+            && after.announce.is_superset(&before.announce)
+            && after.prerequisites.is_superset(&before.prerequisites)
+            && no_higher(after.campaign_max_days, before.campaign_max_days)
+            && (after.duty == CombinedDuty::Must || no_higher(after.cap, before.cap))
+            && (after.retention_conflict || !before.retention_conflict)
+            && (!after.no_bound || before.no_bound)
+    }
+
+    proptest! {
+        #[test]
+        fn order_and_repetition_do_not_matter(
+            rules in vec((rule(), any::<bool>()), 0..6),
+            shuffled in any::<prop::sample::Index>(),
+        ) {
+            let mut other = rules.clone();
+            if !other.is_empty() {
+                other.rotate_left(shuffled.index(rules.len()));
+                other.extend_from_slice(&rules[..1]);
+                other.reverse();
+            }
+            prop_assert_eq!(combined(&rules), combined(&other));
+        }
+
+        #[test]
+        fn one_more_rule_never_loosens(rules in vec((rule(), any::<bool>()), 0..6), more in (rule(), any::<bool>())) {
+            let before = combined(&rules);
+            let mut rules = rules;
+            rules.push(more);
+            let after = combined(&rules);
+            prop_assert!(is_as_strict(&after, &before), "{:?}\n{:?}", before, after);
+            // Only a duty takes the objection away, and only at the gate that offers nothing.
+            if before.objection_offered && !after.objection_offered {
+                prop_assert!(after.gate == Gate::Notice && after.duty != CombinedDuty::May);
+            }
+        }
+
+        #[test]
+        fn nobody_is_recorded_without_notice(rules in vec((rule(), any::<bool>()), 0..6)) {
+            prop_assert!(combined(&rules).gate >= Gate::Notice);
+        }
+    }
+}

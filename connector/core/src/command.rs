@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{OrderNo, SegmentId};
 use crate::journal::Entry;
 use crate::ports::{Ballot, CallRecord};
-use crate::segment::{Closing, Segment};
+use crate::segment::{Closing, Deadlines, Segment};
 
 /// What a call asks of the shell.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +27,7 @@ pub enum Command {
     /// The segment is over: keep it or erase it.
     Close(SegmentId, Closing, Entry),
     /// Fewer purposes remain for a segment that is closed (an objection, a private call); none: it is erased.
-    Amend(SegmentId, Vec<String>, Entry),
+    Amend(SegmentId, Vec<String>, Deadlines, Entry),
     /// Tell people: a log line and a metric.
     Notify(Notice),
 }

@@ -336,4 +336,36 @@ mod tests {
         let facts = Facts::from_json(text).unwrap();
         assert_eq!(serde_json::to_string(&facts).unwrap(), text);
     }
+
+    #[test]
+    fn a_settled_draw_goes_before_everything_else() {
+        let sampling = |text: &str| serde_json::from_str::<Sampling>(text).unwrap();
+        assert!(sampling(r#"{"draw":0.9,"drawn":{"autumn":true}}"#).is_drawn("autumn", 1));
+        assert!(!sampling(r#"{"draw":0.0,"drawn":{"autumn":false}}"#).is_drawn("autumn", 1000));
+        assert!(!sampling(r#"{"draw":0.9,"drawn":{"autumn":true}}"#).is_drawn("winter", 500));
+        // Without all counters the bound could not be kept.
+        assert!(!sampling(r#"{"draw":0.0,"total_calls":1}"#).is_drawn("autumn", 1000));
+    }
+
+    #[test]
+    fn a_country_brings_the_parts_of_it_that_the_line_serves() {
+        let policy = Policy::load(
+            ("nord.toml", include_str!("../../../tests/cases/sites/nord.toml")),
+            crate::pack::shipped(),
+        );
+        let policy = policy.unwrap();
+        let territories = |codes: &[&str]| -> BTreeSet<Territory> {
+            codes.iter().filter_map(|code| Territory::parse(code)).collect()
+        };
+        let seen = |line: &str, codes: &[&str]| {
+            let evidence = codes.iter().filter_map(|code| {
+                Some(Evidence { territory: Territory::parse(code)?, source: EvidenceSource::CrmAddress })
+            });
+            let leg = Leg { evidence: evidence.collect(), ..Leg::new("c1", LegKind::Customer) };
+            leg.whereabouts(policy.line(line).unwrap())
+        };
+        assert_eq!(seen("usa", &["US-TX"]), territories(&["US-TX"]));
+        assert_eq!(seen("usa", &["US"]), territories(&["US", "US-CA"]));
+        assert_eq!(seen("usa", &["FR"]), territories(&["FR", "US", "US-CA"]));
+    }
 }

@@ -236,7 +236,13 @@ fn has_broken_names(policy: &Policy, line: &Line, selections: &[Selection<'_>]) 
         || selections.iter().flat_map(|s| &s.packs).any(|selected| packs.has_lost_parent(selected.pack))
 }
 
-impl InForce<'_> {
+impl<'p> InForce<'p> {
+    /// A rule in force of no file in particular.
+    #[cfg(test)]
+    pub(crate) fn plain(rule: &'p Rule, zone: &'p Zone, yields: bool) -> Self {
+        Self { rule, file: None, zone, yields, transfers: Transfers::Listed(&[]) }
+    }
+
     /// Its gate, as far as it does not yield.
     pub(crate) fn gate(&self) -> Gate {
         if self.yields { Gate::Notice } else { self.rule.gate }

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use crate::ports::SegmentRecord;
-use crate::segment::{Closing, Kept, Segment, State};
+use crate::segment::{Closing, Deadlines, Kept, Segment, State};
 
 impl SegmentRecord {
     /// A segment that was just opened.
@@ -38,8 +38,8 @@ impl SegmentRecord {
         true
     }
 
-    /// Only these purposes remain; none: → `Doomed`.
-    pub fn amend(&mut self, purposes: &[String]) -> bool {
+    /// Only these purposes remain, with these deadlines; none: → `Doomed`.
+    pub fn amend(&mut self, purposes: &[String], retention: Deadlines) -> bool {
         if self.state == State::Disposed {
             return false;
         }
@@ -48,7 +48,11 @@ impl SegmentRecord {
         if self.kept_for.is_empty() {
             self.state = State::Doomed;
         }
-        before != (self.kept_for.len(), self.state)
+        let changed = before != (self.kept_for.len(), self.state);
+        if changed {
+            self.retention = retention;
+        }
+        changed
     }
 
     /// `Closed` → `Kept`.

@@ -116,8 +116,9 @@ pub enum Change {
     Open(Segment),
     /// `Open` → `Closed`, or `Doomed` where nothing is kept. Any other state: no change.
     Close(SegmentId, Closing),
-    /// Only these purposes remain. None remains: any state but `Disposed` → `Doomed`. Never adds a purpose.
-    Amend(SegmentId, Vec<String>),
+    /// Only these purposes remain, and with them these deadlines. None remains: any state but `Disposed` → `Doomed`.
+    /// Never adds a purpose.
+    Amend(SegmentId, Vec<String>, Deadlines),
     /// `Closed` → `Kept`. Any other state: no change.
     Keep(SegmentId, Kept),
     /// `Doomed` → `Disposed`; the wrapped key is gone with it. Any other state: no change.

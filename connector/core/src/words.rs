@@ -261,7 +261,7 @@ impl Purpose {
 
     /// The purpose of that name, if it is known or custom.
     pub fn parse(text: &str) -> Option<Self> {
-        let custom = text.strip_prefix("x-").is_some_and(|name| is_plain_name(name));
+        let custom = text.strip_prefix("x-").is_some_and(is_plain_name);
         (custom || Self::KNOWN.contains(&text)).then(|| Self(text.into()))
     }
 }

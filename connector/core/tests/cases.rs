@@ -382,7 +382,7 @@ fn one() -> u64 {
 
 impl ManyCalls {
     fn list(&self) -> Vec<SampleCall> {
-        let every = |nth: Option<u64>, k: u64| nth.is_some_and(|nth| k % nth == 0);
+        let every = |nth: Option<u64>, k: u64| nth.is_some_and(|nth| k.is_multiple_of(nth));
         let call = |k: u64| SampleCall {
             id: format!("call-{k}"),
             agent: Some(format!("a{}", k % self.agents)),

@@ -44,8 +44,9 @@ pub struct Settings {
     /// The directory into which the PBX records: `<segment>-in.wav` is the customer's voice, `<segment>-out.wav` what
     /// he heard.
     pub spool: PathBuf,
-    /// A file that has not grown for so long is complete, even if nobody wrote the lengths into its header. More than
-    /// a recorder takes from one write to the next (Asterisk: 32 KiB, 2.048 s at 8 kHz). Default 5 s.
+    /// A file whose lengths nobody wrote into its header is complete once it has not grown for so long: its recorder
+    /// died. Much more than a recorder takes from one write to the next (Asterisk: 32 KiB, 2.048 s at 8 kHz), so that
+    /// a slow disk does not look like a death; one that was closed properly does not wait for it. Default 10 s.
     pub quiet: Duration,
     /// A file that is not there so long after the end of its segment does not come any more. Default 60 s.
     pub missing: Duration,
@@ -67,7 +68,7 @@ impl Settings {
     pub fn new(spool: impl Into<PathBuf>) -> Self {
         Self {
             spool: spool.into(),
-            quiet: Duration::from_secs(5),
+            quiet: Duration::from_secs(10),
             missing: Duration::from_secs(60),
             growing: Duration::from_secs(60),
             poll: Duration::from_millis(500),
@@ -216,7 +217,11 @@ impl Keeper {
             blocked = if progress.blocked { blocked + 1 } else { 0 };
             let (pause, notified) = match progress {
                 Progress { blocked: true, .. } => (self.backoff(blocked), false),
-                Progress { waiting: 0, failed: 0, .. } => (self.settings.rest, true),
+                Progress {
+                    waiting: 0,
+                    failed: 0,
+                    ..
+                } => (self.settings.rest, true),
                 _ => (self.settings.poll, true),
             };
             tokio::select! {
@@ -248,7 +253,10 @@ impl Keeper {
         let now = self.clock.now();
         let mut after = None;
         loop {
-            let rows = self.store.segments(SegmentQuery::After(State::Closed, after, PAGE)).await?;
+            let rows = self
+                .store
+                .segments(SegmentQuery::After(State::Closed, after, PAGE))
+                .await?;
             for row in &rows {
                 let overdue = watch::since_end(row, now).is_some_and(|since| since >= self.settings.missing);
                 if overdue && self.spool.find(row.segment.id).await?.is_empty() {
@@ -268,13 +276,17 @@ impl Keeper {
         for state in [State::Closed, State::Doomed] {
             let mut after = None;
             loop {
-                let rows = self.store.segments(SegmentQuery::After(state, after, PAGE)).await?;
+                let rows = self
+                    .store
+                    .segments(SegmentQuery::After(state, after, PAGE))
+                    .await?;
                 after = rows.last().map(|row| row.segment.id);
                 let full = rows.len() == PAGE as usize;
                 seen.extend(rows.iter().map(|row| row.segment.id));
                 let parallel = self.settings.parallel.max(1);
-                let mut results =
-                    futures::stream::iter(rows).map(|row| self.one(row)).buffer_unordered(parallel);
+                let mut results = futures::stream::iter(rows)
+                    .map(|row| self.one(row))
+                    .buffer_unordered(parallel);
                 while let Some(result) = results.next().await {
                     progress.count(result?);
                 }
@@ -339,7 +351,9 @@ impl Keeper {
 
     fn backoff(&self, failures: u32) -> Duration {
         let (first, longest) = self.settings.backoff;
-        first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(longest)
+        first
+            .saturating_mul(1 << failures.saturating_sub(1).min(16))
+            .min(longest)
     }
 
     fn alarm(&self, id: Option<SegmentId>, trouble: &Trouble) {

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use temoin_core::id::SegmentId;
 use temoin_core::journal::{Entry, What};
 use temoin_core::ports::{Change, SegmentRecord, VaultError};
-use temoin_core::segment::{Flag, Kept, Sealed, State};
+use temoin_core::segment::{Deadlines, Flag, Kept, Sealed, State};
 
 use super::cut::{Cut, cut};
 use super::spool::{Files, SpoolFile};
@@ -83,7 +83,9 @@ impl Keeper {
             return Ok(Outcome::Waiting);
         }
         let entry = self.entry(row, What::Kept((&kept).into()));
-        self.store.commit(vec![Change::Keep(id, kept), Change::Journal(entry)]).await?;
+        self.store
+            .commit(vec![Change::Keep(id, kept), Change::Journal(entry)])
+            .await?;
         self.done(id, Step::Index);
 
         self.spool.remove(id).await?;
@@ -112,7 +114,11 @@ impl Keeper {
             blocking(move || Ok(are_closed(&files))).await?
         };
         let late = watch::since_end(row, now).is_some_and(|since| since >= self.settings.growing);
-        if !closed && late && look.grew { Err(Trouble::Growing) } else { Ok(closed) }
+        if !closed && late && look.grew {
+            Err(Trouble::Growing)
+        } else {
+            Ok(closed)
+        }
     }
 
     /// Seals, and believes the vault only what it gives back with the very row that the index will have.
@@ -145,7 +151,9 @@ impl Keeper {
     async fn lose(&self, row: &SegmentRecord, why: &str) -> Result<Outcome, Trouble> {
         let id = row.segment.id;
         let entry = self.entry(row, What::Lost { why: why.to_owned() });
-        self.store.commit(vec![Change::Journal(entry), Change::Amend(id, Vec::new())]).await?;
+        self.store
+            .commit(vec![Change::Journal(entry), Change::Amend(id, Vec::new(), Deadlines::default())])
+            .await?;
         tracing::warn!(segment = %id, why, "of a segment nothing is kept");
         self.done(id, Step::Lose);
         Ok(Outcome::Lost)
@@ -172,11 +180,17 @@ impl Audio {
             let layout = riff::scan(&mut File::open(&file.path)?)?;
             Ok((layout.frames > 0).then_some((file, layout)))
         };
-        Ok(Self { customer: find(files.customer)?, agent: find(files.agent)? })
+        Ok(Self {
+            customer: find(files.customer)?,
+            agent: find(files.agent)?,
+        })
     }
 
     fn sides(&self) -> impl Iterator<Item = &Layout> {
-        [&self.customer, &self.agent].into_iter().flatten().map(|(_, layout)| layout)
+        [&self.customer, &self.agent]
+            .into_iter()
+            .flatten()
+            .map(|(_, layout)| layout)
     }
 
     /// Samples per second; `None` where there is no audio.
@@ -195,9 +209,16 @@ impl Audio {
 
     fn stereo(&self, rate: u32, frames: u64) -> Result<Stereo, Trouble> {
         let open = |side: &Option<(SpoolFile, Layout)>| -> Result<Option<Pcm>, AudioError> {
-            side.as_ref().map(|(file, layout)| Pcm::open(&file.path, layout)).transpose()
+            side.as_ref()
+                .map(|(file, layout)| Pcm::open(&file.path, layout))
+                .transpose()
         };
-        Ok(Stereo::new(open(&self.customer)?, open(&self.agent)?, rate, frames)?)
+        Ok(Stereo::new(
+            open(&self.customer)?,
+            open(&self.agent)?,
+            rate,
+            frames,
+        )?)
     }
 
     /// Reads the joined file once: its hash, and whether each side can be heard.
@@ -221,7 +242,11 @@ impl Audio {
             }
             left -= now;
         }
-        Ok(Heard { sha256: hex(&hash.finalize()), customer: customer.audible(), agent: agent.audible() })
+        Ok(Heard {
+            sha256: hex(&hash.finalize()),
+            customer: customer.audible(),
+            agent: agent.audible(),
+        })
     }
 }
 
@@ -230,7 +255,12 @@ fn flags(of_closing: &[Flag], cut: &Cut, audio: &Audio, heard: &Heard) -> Vec<Fl
     let mut flags = [of_closing, &cut.flags].concat();
     flags.extend((!heard.customer).then_some(Flag::CustomerSilent));
     flags.extend((!heard.agent).then_some(Flag::AgentSilent));
-    flags.extend(audio.sides().any(|layout| layout.repaired).then_some(Flag::Repaired));
+    flags.extend(
+        audio
+            .sides()
+            .any(|layout| layout.repaired)
+            .then_some(Flag::Repaired),
+    );
     flags.sort();
     flags.dedup();
     flags
@@ -239,8 +269,9 @@ fn flags(of_closing: &[Flag], cut: &Cut, audio: &Audio, heard: &Heard) -> Vec<Fl
 /// Whether every file that is there was closed by its writer.
 fn are_closed(files: &Files) -> bool {
     let closed = |file: &SpoolFile| {
-        let layout =
-            File::open(&file.path).map_err(AudioError::from).and_then(|mut file| riff::scan(&mut file));
+        let layout = File::open(&file.path)
+            .map_err(AudioError::from)
+            .and_then(|mut file| riff::scan(&mut file));
         layout.is_ok_and(|layout| layout.closed)
     };
     [&files.customer, &files.agent].into_iter().flatten().all(closed)
@@ -258,5 +289,7 @@ fn hex(bytes: &[u8]) -> String {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
 ) -> Result<T, Trouble> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)?
 }

@@ -1,7 +1,7 @@
 //! The vault: every recording encrypted with a key of its own, in an object store; here, a directory.
 //!
-//! A recording is cut into chunks and encrypted while it is read (see [`format`](mod@format)), so an hour of audio
-//! never lies in memory, and any range of it can be played. Its key, wrapped by the vault's key (see [`key`]), is not
+//! A recording is cut into chunks and encrypted while it is read (see `format`), so an hour of audio
+//! never lies in memory, and any range of it can be played. Its key, wrapped by the vault's key (see `key`), is not
 //! kept here but in the index: without the row there the object is noise, and destroying the row's key destroys the
 //! recording. Objects are named by the segment id alone.
 //!
@@ -72,12 +72,20 @@ impl ObjectVault {
             Err(KeyError::Missing(_)) => VaultKey::create(key_file)?,
             read => read?,
         };
-        Ok(Self { store: Arc::new(store), key, directory: Some(directory) })
+        Ok(Self {
+            store: Arc::new(store),
+            key,
+            directory: Some(directory),
+        })
     }
 
     /// A vault on any object store that is durable when it answers.
     pub fn new(store: Arc<dyn ObjectStore>, key: VaultKey) -> Self {
-        Self { store, key, directory: None }
+        Self {
+            store,
+            key,
+            directory: None,
+        }
     }
 }
 
@@ -85,9 +93,12 @@ impl ObjectVault {
 fn remove_unfinished(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name();
-        let unfinished = name.to_str().and_then(|name| name.split_once('#')).is_some_and(|(id, part)| {
-            SegmentId::parse(id).is_some() && part.bytes().all(|byte| byte.is_ascii_digit())
-        });
+        let unfinished = name
+            .to_str()
+            .and_then(|name| name.split_once('#'))
+            .is_some_and(|(id, part)| {
+                SegmentId::parse(id).is_some() && part.bytes().all(|byte| byte.is_ascii_digit())
+            });
         if unfinished {
             fs::remove_file(directory.join(name))?;
         }
@@ -116,17 +127,27 @@ impl Vault for ObjectVault {
 
     async fn read(&self, id: SegmentId, sealed: &Sealed, range: Range<u64>) -> Result<Vec<u8>, VaultError> {
         let damaged = |why: &str| VaultError::Damaged(id, why.to_owned());
-        let found = self.store.head(&transfer::path(id)).await.map_err(|error| transfer::error(id, error))?;
+        let found = self
+            .store
+            .head(&transfer::path(id))
+            .await
+            .map_err(|error| transfer::error(id, error))?;
         if found.size != sealed.cipher_len || format::cipher_len(sealed.plain_len) != Some(sealed.cipher_len)
         {
             return Err(damaged("it has another length"));
         }
         if sealed.key_id != self.key.id() {
-            let why =
-                format!("object {id} was sealed with key {}, this is key {}", sealed.key_id, self.key.id());
+            let why = format!(
+                "object {id} was sealed with key {}, this is key {}",
+                sealed.key_id,
+                self.key.id()
+            );
             return Err(VaultError::Unavailable(why));
         }
-        let key = self.key.unwrap(id, &sealed.wrapped_key).ok_or_else(|| damaged("its key does not open"))?;
+        let key = self
+            .key
+            .unwrap(id, &sealed.wrapped_key)
+            .ok_or_else(|| damaged("its key does not open"))?;
         let Some(span) = format::Span::of(range, sealed.plain_len) else {
             return Ok(Vec::new());
         };
@@ -135,9 +156,9 @@ impl Vault for ObjectVault {
         let parts = parts.map_err(|error| transfer::error(id, error))?;
         match parts.as_slice() {
             [header, _] if header[..] != format::HEADER => Err(damaged("its format is not known")),
-            [_, stored] => {
-                span.open(&Cipher::new(&key, id), stored).ok_or_else(|| damaged("a chunk does not open"))
-            }
+            [_, stored] => span
+                .open(&Cipher::new(&key, id), stored)
+                .ok_or_else(|| damaged("a chunk does not open")),
             _ => Err(damaged("it cannot be read in parts")),
         }
     }
@@ -151,13 +172,19 @@ impl Vault for ObjectVault {
             return Ok(());
         };
         let synced = tokio::task::spawn_blocking(move || File::open(directory)?.sync_all()).await;
-        synced.map_err(io::Error::other).flatten().map_err(|error| VaultError::Unavailable(error.to_string()))
+        synced
+            .map_err(io::Error::other)
+            .flatten()
+            .map_err(|error| VaultError::Unavailable(error.to_string()))
     }
 
     async fn check(&self, id: SegmentId, sealed: &Sealed) -> Result<(), VaultError> {
         let (len, sha256) = transfer::stored(&self.store, id).await?;
         if (len, &sha256) != (sealed.cipher_len, &sealed.cipher_sha256) {
-            return Err(VaultError::Damaged(id, "its bytes are not those that were stored".to_owned()));
+            return Err(VaultError::Damaged(
+                id,
+                "its bytes are not those that were stored".to_owned(),
+            ));
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The decision (`FORMAT.md`, sections 3.1 and 3.4): may audio be stored now, for what, and because of which rules.
 //!
 //! [`decide`] answers for a moment of a call; [`explain`] adds which rules reached each value. Both are pure. Read top
-//! down: a call's [`Situation`] (who is there, whose laws), for each purpose the rules in force and what they ask for
+//! down: a call's `Situation` (who is there, whose laws), for each purpose the rules in force and what they ask for
 //! together, the first reason that holds, and what follows for the service, the announcement and the dates.
 
 mod announce;

@@ -15,7 +15,7 @@ use crate::combine::combine;
 use crate::facts::Facts;
 use crate::force::{Force, Reach};
 use crate::policy::Policy;
-use crate::time::{Period, day_after};
+use crate::time::{Period, day_after, whole};
 use crate::words::{Anchor, Purpose, Reason};
 
 /// A recording: when it was made, what for, and under which policy.
@@ -132,13 +132,14 @@ pub enum ErasureStatus {
 /// [`Unkeepable`] if the packs at the time of the recording give no dates.
 pub fn fate(recording: &Recording<'_>, history: &History<'_>) -> Result<Fate, Unkeepable> {
     let mut object = Object::recorded(recording, history)?;
-    let mut changes = history.later.clone();
+    let request = history.erasure.map(whole);
+    let mut changes: Vec<_> = history.later.iter().map(|(at, policy)| (whole(*at), *policy)).collect();
     changes.sort_by_key(|(at, _)| *at);
     let (before, after): (Vec<_>, Vec<_>) =
-        changes.into_iter().partition(|(at, _)| history.erasure.is_none_or(|request| *at <= request));
+        changes.into_iter().partition(|(at, _)| request.is_none_or(|request| *at <= request));
 
     before.into_iter().for_each(|change| object.change_packs(change));
-    let Some(request) = history.erasure else {
+    let Some(request) = request else {
         let held = hold::apply(object.dates(|_| true).unwrap_or_default(), &object.holds);
         return Ok(object.fate(held, None));
     };
@@ -154,7 +155,7 @@ pub fn report(recording: &Recording<'_>, created: Timestamp) -> Option<Dates> {
     let forces = forces(recording, recording.policy)?;
     let ends = forces.values().flat_map(|force| &force.rules).filter_map(|rule| {
         let period: Period = rule.rule.retention.report_max?;
-        Some(period.end(created, rule.zone))
+        Some(period.end(whole(created), rule.zone))
     });
     ends.min().map(Dates::gone_by)
 }
@@ -198,7 +199,7 @@ enum Ends {
 
 impl<'a> Object<'a> {
     fn recorded(recording: &Recording<'a>, history: &'a History<'_>) -> Result<Self, Unkeepable> {
-        let (start, end) = (recording.start, recording.end);
+        let (start, end) = (whole(recording.start), whole(recording.end));
         let occasion = Occasion { start, end, anchors: &history.anchors, authority: &history.authority };
         let forces = forces(recording, recording.policy).ok_or(Unkeepable::NoRule)?;
         let combined: Vec<_> = forces.values().map(combine).collect();

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Dates;
-use crate::time::{self, day_after};
+use crate::time::{self, day_after, whole};
 
 /// A legal hold on an object: from an instant to its release, which does not belong to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -36,8 +36,10 @@ pub(super) struct Held {
 
 /// Holds in the order of their beginnings; those that overlap or touch are one, empty ones none.
 pub(super) fn merge(holds: &[LegalHold]) -> Vec<LegalHold> {
-    let mut sorted: Vec<_> =
-        holds.iter().copied().filter(|hold| hold.release.is_none_or(|release| hold.from < release)).collect();
+    let in_seconds =
+        |hold: &LegalHold| LegalHold { from: whole(hold.from), release: hold.release.map(whole) };
+    let mut sorted: Vec<_> = holds.iter().map(in_seconds).collect();
+    sorted.retain(|hold| hold.release.is_none_or(|release| hold.from < release));
     sorted.sort();
     let mut merged: Vec<LegalHold> = Vec::new();
     for hold in sorted {

@@ -1,6 +1,6 @@
 //! How long a recording is kept (`FORMAT.md`, section 3.7): the limits of each purpose, and the fate of the object.
 //!
-//! [`limits`] turns the rules in force into instants, [`Limits::dates`] weighs them. [`fate`] tells what becomes of a
+//! `limits` turns the rules in force into instants, `Limits::dates` weighs them. [`fate`] tells what becomes of a
 //! recording with several purposes, given everything that happened to it since: later packs, legal holds, a request
 //! to erase it. All dates are exclusive ends; nothing here reads the time or deletes anything.
 

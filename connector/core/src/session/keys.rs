@@ -127,14 +127,14 @@ impl Session {
                     },
                 );
             }
+            Function::AgentStop if self.talk.facts().flags.contains(&Flag::AgentStop) => {
+                self.segment_over(now, Ending::Paused, at);
+            }
             Function::Info | Function::AgentStop | Function::AgentContract | Function::AgentPrivate => {}
         }
-        #[cfg(not(temoin_sabotage = "keep-after-objection"))]
-        for erase in &erases {
-            self.erase(now, at, erase);
+        if !cfg!(temoin_sabotage = "keep-after-objection") {
+            erases.iter().for_each(|erase| self.erase(now, at, erase));
         }
-        #[cfg(temoin_sabotage = "keep-after-objection")]
-        drop(erases);
     }
 
     /// Takes from this call's segments that began before it, the running one among them, what the law takes from them.
@@ -157,8 +157,9 @@ impl Session {
             past.kept.retain(|purpose| !gone.contains(purpose));
             if past.kept.len() < before {
                 let (id, kept) = (past.id, super::names(&past.kept));
+                let retention = self.deadlines_of(&self.past[index]);
                 let entry = self.entry(now, Some(id), What::Amended { kept: kept.clone(), why: why.into() });
-                self.out.push(Command::Amend(id, kept, entry));
+                self.out.push(Command::Amend(id, kept, retention, entry));
             }
         }
     }

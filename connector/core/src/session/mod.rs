@@ -78,6 +78,8 @@ pub struct Session {
     quiet_until: Option<Timestamp>,
     /// Recorders that would not start.
     failures: u8,
+    /// That the journal is locked was told, and still holds.
+    told_locked: bool,
     /// Orders that wait for their answer.
     pending: BTreeMap<OrderNo, Asked>,
     orders: u32,
@@ -216,6 +218,7 @@ impl Session {
             link: Link::Up,
             quiet_until: None,
             failures: 0,
+            told_locked: false,
             pending: BTreeMap::new(),
             orders: 0,
             changed: now,
@@ -227,6 +230,11 @@ impl Session {
 
     /// Something happened.
     pub fn step(&mut self, now: Timestamp, event: CallEvent) -> Vec<Command> {
+        if cfg!(temoin_sabotage = "swallow-event")
+            && matches!(&event, CallEvent::Parties { parties, .. } if parties.len() != 1)
+        {
+            return Vec::new();
+        }
         self.changed = event.at().unwrap_or(now);
         match event {
             CallEvent::Returned { .. } => self.returned(now),

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{Asked, Link, Phase, Session, after};
 use crate::command::{Command, DriverError, Notice, Order, Reply};
@@ -49,6 +49,8 @@ pub(super) struct Live {
     /// By purpose of the line.
     rules: Rules,
     mandatory: bool,
+    /// When the law changes its mind although nothing happens.
+    changes: Option<Timestamp>,
     /// When the PBX said that it began, else when it confirmed the order.
     started: Option<Timestamp>,
     pub(super) erased: BTreeSet<Purpose>,
@@ -69,6 +71,8 @@ pub(super) struct Past {
     pub(super) id: SegmentId,
     pub(super) facts: Facts,
     pub(super) kept: BTreeSet<Purpose>,
+    from: Timestamp,
+    until: Timestamp,
 }
 
 /// Why nothing may be recorded at this moment; the law's reasons are in the decision.
@@ -121,7 +125,12 @@ impl Past {
         let facts = serde_json::from_value(record.segment.basis.get("facts")?.clone()).ok()?;
         let kept: BTreeSet<_> =
             record.kept_for.iter().filter_map(|purpose| Purpose::parse(purpose)).collect();
-        (!kept.is_empty()).then_some(Self { id: record.segment.id, facts, kept })
+        let opened = record.segment.opened;
+        let (from, until) = record.closing.as_ref().map_or((opened, opened), |closing| {
+            let from = closing.from.unwrap_or(opened);
+            (from, closing.until.max(from))
+        });
+        (!kept.is_empty()).then_some(Self { id: record.segment.id, facts, kept, from, until })
     }
 }
 
@@ -217,17 +226,10 @@ impl Session {
     pub(super) fn recorder_wake(&self) -> Option<Timestamp> {
         match &self.recorder {
             Recorder::Stopping { again, .. } | Recorder::Foreign { again } => Some(*again),
-            // Campaigns begin and end at whole seconds, inside a call too.
-            Recorder::Running(live) => Some(next_second(live.facts.at.max(self.looked))),
-            Recorder::Off if !self.parties.is_empty() && self.muted.is_none() => {
-                let next = next_second(self.looked);
-                Some(
-                    self.quiet_until
-                        .filter(|quiet| *quiet > self.looked)
-                        .map_or(next, |quiet| quiet.min(next)),
-                )
-            }
-            Recorder::Off | Recorder::Opening { .. } | Recorder::Starting(_) => None,
+            // A campaign ends inside a call too.
+            Recorder::Starting(live) | Recorder::Running(live) => live.changes,
+            Recorder::Off => self.quiet_until.filter(|quiet| *quiet > self.looked),
+            Recorder::Opening { .. } => None,
         }
     }
 
@@ -344,6 +346,7 @@ impl Session {
             && live.id == id
         {
             *durable = true;
+            self.told_locked = false;
         }
     }
 
@@ -354,7 +357,9 @@ impl Session {
             // No journal, no recording.
             self.recorder = Recorder::Off;
             self.quiet_until = Some(after(now, std::time::Duration::from_secs(1)));
-            self.alarm(now, Notice::NotStarted { why: error.to_string() });
+            if !std::mem::replace(&mut self.told_locked, true) {
+                self.alarm(now, Notice::NotStarted { why: error.to_string() });
+            }
         }
     }
 
@@ -464,6 +469,9 @@ impl Session {
             if leg.agent.is_none() && !leg.is_exempt(&rules.policy) {
                 return Err(Why::Stranger);
             }
+            if cfg!(temoin_sabotage = "skip-exempt") && leg.is_exempt(&rules.policy) {
+                continue;
+            }
             if self.talk.facts().leg(&leg.id).is_none() {
                 self.talk.apply(&rules.policy, &Event::Join { leg });
             }
@@ -525,6 +533,7 @@ impl Session {
         let live = Box::new(Live {
             id,
             rules: rules_of(&wish.decision),
+            changes: decide::changes_at(&wish.facts, &self.rules.policy),
             facts: wish.facts,
             purposes,
             mandatory,
@@ -543,9 +552,11 @@ impl Session {
     }
 
     fn stop(&mut self, now: Timestamp, wanted: Stop) {
+        if cfg!(temoin_sabotage = "ignore-stop") {
+            return;
+        }
         self.recorder = match std::mem::replace(&mut self.recorder, Recorder::Off) {
             Recorder::Starting(live) | Recorder::Running(live) => {
-                #[cfg(not(temoin_sabotage = "ignore-stop"))]
                 self.order(Order::Stop, Asked::Stop);
                 let again = after(now, self.rules.desk.timing.stop_again);
                 self.tell_stop(now, live.id, wanted);
@@ -605,9 +616,15 @@ impl Session {
         };
         let entry = self.entry(now, Some(live.id), What::Closed(closing.clone()));
         self.out.push(Command::Close(live.id, closing, entry));
-        self.past.push(Past { id: live.id, facts: live.facts, kept });
+        self.past.push(Past { id: live.id, facts: live.facts, kept, from, until: stop.until.max(from) });
     }
 
+    /// When what remains of a closed segment must go.
+    pub(super) fn deadlines_of(&self, past: &Past) -> Deadlines {
+        self.deadlines(&past.facts, &past.kept, past.from, past.until)
+    }
+
+    /// When what is kept for these purposes must go.
     fn deadlines(
         &self,
         facts: &Facts,
@@ -711,9 +728,4 @@ fn without_numbers(facts: &Facts) -> Facts {
     let mut facts = facts.clone();
     facts.legs.iter_mut().for_each(|leg| leg.number = None);
     facts
-}
-
-fn next_second(now: Timestamp) -> Timestamp {
-    let next = now.as_second().saturating_add(1);
-    Timestamp::from_second(next).unwrap_or_else(|_| now + SignedDuration::from_secs(1))
 }

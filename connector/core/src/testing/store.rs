@@ -80,7 +80,7 @@ impl MemoryStore {
             Change::Call(record) => drop(rows.calls.insert(record.id.clone(), record)),
             Change::Open(segment) => drop(rows.segments.insert(segment.id, SegmentRecord::open(segment))),
             Change::Close(id, closing) => rows.change(id, |row| row.close(closing)),
-            Change::Amend(id, purposes) => rows.change(id, |row| row.amend(&purposes)),
+            Change::Amend(id, purposes, retention) => rows.change(id, |row| row.amend(&purposes, retention)),
             Change::Keep(id, kept) => rows.change(id, |row| row.keep(kept)),
             Change::Dispose(id, at) => rows.change(id, |row| row.dispose(at)),
         }

@@ -79,8 +79,8 @@ fn talk() -> impl Strategy<Value = Vec<Act>> {
     })
 }
 
-fn run(acts: &[Act], seed: u8, selected: bool) -> World {
-    let mut world = World::new(rules(), start(), seed, selected);
+fn run(rules: &Arc<Rules>, acts: &[Act], seed: u8, selected: bool, silent: bool) -> World {
+    let mut world = World::new(Arc::clone(rules), start(), seed, selected, silent);
     for act in acts {
         world.act(act);
     }
@@ -92,10 +92,11 @@ fn run(acts: &[Act], seed: u8, selected: bool) -> World {
 fn over_calls(check: impl Fn(&World) -> Result<(), TestCaseError>) {
     let seen: RefCell<Vec<Seen>> = RefCell::default();
     let config = Config { cases: 1500, failure_persistence: None, ..Config::default() };
-    let calls = (hook(), talk(), any::<u8>(), prop::bool::weighted(0.85));
-    let result = TestRunner::new(config).run(&calls, |(hook, talk, seed, selected)| {
+    let rules = rules();
+    let calls = (hook(), talk(), any::<u8>(), prop::bool::weighted(0.85), prop::bool::weighted(0.05));
+    let result = TestRunner::new(config).run(&calls, |(hook, talk, seed, selected, silent)| {
         let acts: Vec<Act> = hook.into_iter().chain(talk).collect();
-        let world = run(&acts, seed, selected);
+        let world = run(&rules, &acts, seed, selected, silent);
         seen.borrow_mut().push(world.seen.clone());
         check(&world)
     });

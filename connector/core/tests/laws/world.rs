@@ -115,6 +115,7 @@ pub struct World {
     seed: u8,
     /// Whether the lot falls on this call.
     selected: bool,
+    silent: bool,
     /// Events on their way: when, what.
     mail: Vec<(i64, CallEvent)>,
     playing: Option<(OrderNo, Text, i64)>,
@@ -147,7 +148,8 @@ const REPLY: i64 = 5;
 const DISK: i64 = 8;
 
 impl World {
-    pub fn new(rules: Arc<Rules>, start: Timestamp, seed: u8, selected: bool) -> Self {
+    /// `silent`: no prompt can be played to its end.
+    pub fn new(rules: Arc<Rules>, start: Timestamp, seed: u8, selected: bool, silent: bool) -> Self {
         let (session, commands) = Session::begin(start, arrival(start), Arc::clone(&rules), [seed; 32]);
         let mut world = Self {
             rules,
@@ -156,6 +158,7 @@ impl World {
             ms: 0,
             seed,
             selected,
+            silent,
             mail: Vec::new(),
             playing: None,
             released: None,
@@ -474,10 +477,13 @@ impl World {
 
     fn prompt_ended(&mut self) {
         let Some((order, text, _)) = self.playing.take() else { return };
+        let at = self.at(self.ms);
+        if self.silent {
+            return self.tell(CallEvent::Played { order, outcome: Playback::Failed, at });
+        }
         if matches!(text, Text::OptOut | Text::OptIn | Text::Notice) {
             self.truth.heard.get_or_insert(self.ms);
         }
-        let at = self.at(self.ms);
         self.tell(CallEvent::Played { order, outcome: Playback::Heard, at });
     }
 
@@ -520,7 +526,7 @@ impl World {
                 Command::Close(id, closing, _) => {
                     assert!(self.closed.insert(*id, closing.clone()).is_none(), "{id} was closed twice");
                 }
-                Command::Amend(id, kept, _) => {
+                Command::Amend(id, kept, ..) => {
                     self.amended.insert(*id, kept.clone());
                 }
                 Command::Order(number, order) => self.order(*number, order),
@@ -599,7 +605,7 @@ impl World {
         closed
             && self.commands.iter().any(|command| match command {
                 Command::Close(closed, _, entry) => *closed == id && matches!(entry.what, What::Closed(_)),
-                Command::Amend(amended, _, entry) => {
+                Command::Amend(amended, _, _, entry) => {
                     *amended == id && matches!(entry.what, What::Amended { .. })
                 }
                 _ => false,

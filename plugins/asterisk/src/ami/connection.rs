@@ -85,7 +85,10 @@ pub struct Permit {
 impl Permit {
     /// Good until `counter` moves.
     pub fn now(counter: &Arc<AtomicU64>) -> Self {
-        Self { counter: counter.clone(), at: counter.load(Ordering::SeqCst) }
+        Self {
+            counter: counter.clone(),
+            at: counter.load(Ordering::SeqCst),
+        }
     }
 
     /// Whether it still holds.
@@ -111,9 +114,23 @@ pub struct Running<S> {
 /// Takes a fresh stream into use.
 pub fn open<S: AsyncRead + AsyncWrite>(stream: S, timing: Timing) -> (Handle, Running<S>) {
     let (read, write) = tokio::io::split(stream);
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(Shared {
+        state: Mutex::default(),
+        wake: Notify::new(),
+        heard: Mutex::new((Instant::now(), Timestamp::now())),
+    });
     let read = FramedRead::new(read, AmiCodec::default());
-    (Handle { shared: shared.clone() }, Running { shared, read, write, timing })
+    (
+        Handle {
+            shared: shared.clone(),
+        },
+        Running {
+            shared,
+            read,
+            write,
+            timing,
+        },
+    )
 }
 
 impl Handle {
@@ -126,7 +143,11 @@ impl Handle {
         deadline: Instant,
     ) -> impl Future<Output = Result<Message, ActionError>> + Send + use<> {
         let answer = self.enqueue(action, urgency, permit, deadline, None);
-        async move { answer.await.map(|mut messages| messages.pop().unwrap_or_default()) }
+        async move {
+            answer
+                .await
+                .map(|mut messages| messages.pop().unwrap_or_default())
+        }
     }
 
     /// Enqueues an action that is answered by a list of events; the future waits for its end. The first message is
@@ -139,6 +160,11 @@ impl Handle {
         self.enqueue(action, Urgency::Normal, None, deadline, Some(Vec::new()))
     }
 
+    /// The last certain moment so far, see [`Lost::since`].
+    pub fn certain(&self) -> Timestamp {
+        lock(&self.shared.heard).1
+    }
+
     fn enqueue(
         &self,
         action: Action,
@@ -148,7 +174,17 @@ impl Handle {
         list: Option<Vec<Message>>,
     ) -> impl Future<Output = Result<Vec<Message>, ActionError>> + Send + use<> {
         let (tell, told) = oneshot::channel();
-        let id = self.shared.enqueue(action, urgency, permit, deadline, Pending { tell, list, sent: false });
+        let id = self.shared.enqueue(
+            action,
+            urgency,
+            permit,
+            deadline,
+            Pending {
+                tell,
+                list,
+                sent: false,
+            },
+        );
         let shared = self.shared.clone();
         async move {
             match timeout_at(deadline, told).await {
@@ -163,15 +199,19 @@ impl Handle {
 impl<S: AsyncRead + AsyncWrite + Send> Running<S> {
     /// Runs until the link is lost. Events go to `hear`; every action without an answer is told.
     pub async fn run(self, hear: impl FnMut(Event) + Send) -> Lost {
-        let Self { shared, mut read, mut write, timing } = self;
-        let heard = Mutex::new((Instant::now(), Timestamp::now()));
+        let Self {
+            shared,
+            mut read,
+            mut write,
+            timing,
+        } = self;
         let why = tokio::select! {
-            why = reading(&shared, &mut read, &heard, hear) => why,
+            why = reading(&shared, &mut read, hear) => why,
             error = writing(&shared, &mut write) => format!("writing: {error}"),
-            () = watching(&shared, &heard, timing) => format!("silent for {:?}", timing.idle),
+            () = watching(&shared, timing) => format!("silent for {:?}", timing.idle),
         };
         shared.close();
-        let since = lock(&heard).1;
+        let since = lock(&shared.heard).1;
         Lost { why, since }
     }
 }
@@ -179,7 +219,6 @@ impl<S: AsyncRead + AsyncWrite + Send> Running<S> {
 async fn reading<S: AsyncRead>(
     shared: &Shared,
     read: &mut FramedRead<ReadHalf<S>, AmiCodec>,
-    heard: &Mutex<(Instant, Timestamp)>,
     mut hear: impl FnMut(Event),
 ) -> String {
     loop {
@@ -190,7 +229,7 @@ async fn reading<S: AsyncRead>(
             None => return "closed by Asterisk".into(),
         };
         let at = message.timestamp().unwrap_or_else(Timestamp::now);
-        *lock(heard) = (Instant::now(), at);
+        *lock(&shared.heard) = (Instant::now(), at);
         if let Some(message) = shared.answer(message) {
             hear(Event { message, at });
         }
@@ -210,24 +249,30 @@ async fn writing<S: AsyncWrite>(shared: &Shared, write: &mut WriteHalf<S>) -> st
 }
 
 /// Pings, and ends when nothing was heard for too long.
-async fn watching(shared: &Arc<Shared>, heard: &Mutex<(Instant, Timestamp)>, timing: Timing) {
+async fn watching(shared: &Arc<Shared>, timing: Timing) {
+    let mut lost = Instant::now() + timing.idle;
     loop {
-        let heard = lock(heard).0;
-        let lost = heard + timing.idle;
+        sleep_until(lost.min(Instant::now() + timing.ping)).await;
+        lost = lock(&shared.heard).0 + timing.idle;
         if Instant::now() >= lost {
             return;
         }
-        let ping = Action::new("Ping");
         let (tell, _) = oneshot::channel();
-        shared.enqueue(ping, Urgency::Urgent, None, lost, Pending { tell, list: None, sent: false });
-        sleep_until(lost.min(Instant::now() + timing.ping)).await;
+        let pending = Pending {
+            tell,
+            list: None,
+            sent: false,
+        };
+        shared.enqueue(Action::new("Ping"), Urgency::Urgent, None, lost, pending);
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
     wake: Notify,
+    /// When the last frame came, by our clock, and when it was sent.
+    heard: Mutex<(Instant, Timestamp)>,
 }
 
 #[derive(Debug, Default)]
@@ -272,7 +317,12 @@ impl Shared {
             Err(error) => ActionError::Invalid(error.to_string()),
             Ok(bytes) => {
                 state.pending.insert(id, pending);
-                let job = Job { id, bytes, deadline, permit };
+                let job = Job {
+                    id,
+                    bytes,
+                    deadline,
+                    permit,
+                };
                 match urgency {
                     Urgency::Urgent => state.urgent.push_back(job),
                     Urgency::Normal => state.normal.push_back(job),
@@ -330,9 +380,7 @@ impl Shared {
             Some(_) => true,
             None => response,
         };
-        let Some(pending) = state.pending.get_mut(&id) else {
-            return None;
-        };
+        let pending = state.pending.get_mut(&id)?;
         match &mut pending.list {
             Some(list) => list.push(message),
             None if response => pending.list = Some(vec![message]),
@@ -358,7 +406,11 @@ impl Shared {
         state.urgent.clear();
         state.normal.clear();
         for (_, Pending { tell, sent, .. }) in state.pending.drain() {
-            let _ = tell.send(Err(if sent { ActionError::Unknown } else { ActionError::Unsent }));
+            let _ = tell.send(Err(if sent {
+                ActionError::Unknown
+            } else {
+                ActionError::Unsent
+            }));
         }
     }
 }

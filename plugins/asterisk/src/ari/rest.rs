@@ -1,11 +1,15 @@
 //! REST requests: one at a time or not is the caller's business; here each has a deadline, and `Unsent` and `Unknown`
 //! are told apart.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, redirect};
 use serde_json::Value;
+use tokio::net::lookup_host;
 use tokio::time::{Instant, timeout_at};
 
 use super::Address;
@@ -34,18 +38,44 @@ pub(crate) struct Answer {
 impl Answer {
     /// Asterisk's own words for a refusal.
     pub(crate) fn message(&self) -> String {
-        let text = self.body.get("message").and_then(Value::as_str).unwrap_or("no message");
+        let text = self
+            .body
+            .get("message")
+            .and_then(Value::as_str)
+            .unwrap_or("no message");
         format!("{} {text}", self.status)
+    }
+}
+
+/// Whatever name is in the url, this is the host: the url carries the name in the certificate.
+struct Always(String);
+
+impl Resolve for Always {
+    fn resolve(&self, _name: Name) -> Resolving {
+        let host = self.0.clone();
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = lookup_host((host, 0)).await?.collect();
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
     }
 }
 
 impl Rest {
     pub(crate) fn new(address: &Address) -> Result<Self, StartError> {
-        let fault = |why: String| StartError::Address { place: Place::Ari, why };
+        let fault = |why: String| StartError::Address {
+            place: Place::Ari,
+            why,
+        };
         let mut authorization =
             HeaderValue::from_str(&address.authorization).map_err(|e| fault(e.to_string()))?;
         authorization.set_sensitive(true);
-        let http = Client::builder()
+        let mut base = address.base.clone();
+        let mut builder = Client::builder();
+        if let Some(name) = &address.server_name {
+            base.set_host(Some(name)).map_err(|e| fault(e.to_string()))?;
+            builder = builder.dns_resolver(Arc::new(Always(address.host.clone())));
+        }
+        let http = builder
             .no_proxy()
             .http1_only()
             .redirect(redirect::Policy::none())
@@ -55,7 +85,7 @@ impl Rest {
             .tls_backend_preconfigured(address.tls.as_ref().map_or_else(tls::nobody, tls::Client::config))
             .build()
             .map_err(|e| fault(e.to_string()))?;
-        Ok(Self { http, base: address.base.clone() })
+        Ok(Self { http, base })
     }
 
     /// Asks; `path` in pieces, which are escaped.

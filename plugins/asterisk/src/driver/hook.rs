@@ -15,8 +15,9 @@ use temoin_core::id::{CallId, OrderNo};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use super::hub::{Note, Playing};
+use super::hub::Note;
 use super::lock;
+use super::playing::Playing;
 use crate::ari::rest::{Answer, Rest};
 
 /// Seconds after which the dialplan takes the caller on when no beat comes.
@@ -43,7 +44,12 @@ struct Lane {
 impl Hook {
     pub(super) fn new(rest: Rest, notes: mpsc::UnboundedSender<Note>) -> Self {
         let run = RandomState::new().hash_one(0);
-        Self { rest, notes, lanes: Arc::default(), run }
+        Self {
+            rest,
+            notes,
+            lanes: Arc::default(),
+            run,
+        }
     }
 
     /// Enqueues an order; the future waits for its answer.
@@ -82,6 +88,10 @@ impl Hook {
                 Order::HangUp => hook.hang_up(&call, deadline).await,
                 Order::Record(_) | Order::Stop => Err(DriverError::Refused("not a hook order".into())),
             };
+            // Also a lane that was made after the call was over.
+            if result == Err(DriverError::Gone) {
+                hook.forget(&call);
+            }
             let _ = tell.send(result);
             drop(done);
         });
@@ -102,7 +112,9 @@ impl Hook {
         deadline: Instant,
     ) -> Result<Reply, DriverError> {
         if media.name.contains(',') {
-            return Err(DriverError::Refused("a comma in a prompt's name would part it in two".into()));
+            return Err(DriverError::Refused(
+                "a comma in a prompt's name would part it in two".into(),
+            ));
         }
         let playing = Playing::new(call.clone(), order, media.length);
         let _ = self.notes.send(Note::Playing(playback.into(), playing));
@@ -126,8 +138,15 @@ impl Hook {
             return Ok(Reply::default());
         };
         let _ = self.notes.send(Note::Silenced(playback.clone()));
-        let answer = self.rest.ask(Method::DELETE, &["playbacks", &playback], &[], deadline).await?;
-        if answer.status == 404 { Ok(Reply::default()) } else { taken(&answer) }
+        let answer = self
+            .rest
+            .ask(Method::DELETE, &["playbacks", &playback], &[], deadline)
+            .await?;
+        if answer.status == 404 {
+            Ok(Reply::default())
+        } else {
+            taken(&answer)
+        }
     }
 
     async fn set(
@@ -141,7 +160,11 @@ impl Hook {
         let query = [("variable", variable), ("value", value)];
         let answer = self.rest.ask(Method::POST, &path, &query, deadline).await?;
         // A function that fails on a channel that is about to leave.
-        if answer.status == 400 { Err(DriverError::Gone) } else { taken(&answer) }
+        if answer.status == 400 {
+            Err(DriverError::Gone)
+        } else {
+            taken(&answer)
+        }
     }
 
     /// Gives the channel back: without context and extension, so that the Gosub around the hook returns.
@@ -157,11 +180,21 @@ impl Hook {
             Release::HangUp => "HANGUP",
         };
         self.set(call, "TEMOIN", verdict, deadline).await?;
-        taken(&self.rest.ask(Method::POST, &["channels", &call.0, "continue"], &[], deadline).await?)
+        taken(
+            &self
+                .rest
+                .ask(Method::POST, &["channels", &call.0, "continue"], &[], deadline)
+                .await?,
+        )
     }
 
     async fn hang_up(&self, call: &CallId, deadline: Instant) -> Result<Reply, DriverError> {
-        taken(&self.rest.ask(Method::DELETE, &["channels", &call.0], &[], deadline).await?)
+        taken(
+            &self
+                .rest
+                .ask(Method::DELETE, &["channels", &call.0], &[], deadline)
+                .await?,
+        )
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 use temoin_core::command::DriverError;
-use temoin_core::event::{Arrival, CallEvent, Direction, PbxEvent, Playback};
-use temoin_core::id::{CallId, LegId, OrderNo};
+use temoin_core::event::{Arrival, CallEvent, Direction, PbxEvent};
+use temoin_core::id::{CallId, LegId};
 use temoin_core::ports::LiveCall;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -19,15 +19,14 @@ use super::Shared;
 use super::hook::Hook;
 use super::links::{Link, Trouble};
 use super::look::{self, Blind, Heard, Snapshot, TRIAL};
+use super::playing::Playing;
 use super::recorder::Recorders;
-use crate::ami::connection::{Event, Lost};
+use crate::ami::connection::{Event, Handle, Lost};
 use crate::ari::event::View;
 use crate::error::StartError;
 use crate::topology::Topology;
 use crate::translate::{HookSign, Sign, ami, ari};
 
-/// Two clocks of one machine, one of them read in whole milliseconds: a prompt may seem so much shorter than it was.
-const CLOCKS: Duration = Duration::from_millis(20);
 /// Between two looks at a PBX that does not let itself be looked at.
 const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_AFTER_FAULT: Duration = Duration::from_secs(30);
@@ -50,33 +49,6 @@ pub(super) enum Note {
     Playing(String, Playing),
     NotPlaying(String),
     Silenced(String),
-}
-
-/// A prompt that was ordered.
-pub(super) struct Playing {
-    call: CallId,
-    order: OrderNo,
-    length: Duration,
-    started: Option<Timestamp>,
-    stopped: bool,
-}
-
-impl Playing {
-    pub(super) fn new(call: CallId, order: OrderNo, length: Duration) -> Self {
-        Self { call, order, length, started: None, stopped: false }
-    }
-
-    /// Heard is only what was played for at least its own length and stopped by nobody.
-    fn outcome(&self, failed: bool, at: Timestamp) -> Playback {
-        let played = self.started.map(|started| at.duration_since(started));
-        let played = played.and_then(|played| Duration::try_from(played).ok()).unwrap_or_default();
-        match () {
-            () if failed => Playback::Failed,
-            () if self.stopped || self.started.is_none() => Playback::Cut,
-            () if played + CLOCKS < self.length => Playback::Cut,
-            () => Playback::Heard,
-        }
-    }
 }
 
 /// The hub.
@@ -107,6 +79,8 @@ pub(super) struct Hub {
 struct Looking {
     number: u64,
     since: Vec<(Timestamp, Sign)>,
+    /// Begins at once, so that `LinkUp` is near.
+    near: bool,
     /// Customers followed since, who need not be in the answer: id and name.
     fresh: Vec<(String, String)>,
     /// Arrivals and other signs of the hook wait for `LinkUp`.
@@ -134,7 +108,12 @@ impl Hub {
             shared,
             notes,
             out,
-            first: Some(First { tell, ami: false, ari: false, absent: false }),
+            first: Some(First {
+                tell,
+                ami: false,
+                ari: false,
+                absent: false,
+            }),
             hook,
             recorders,
             born: Instant::now(),
@@ -194,7 +173,7 @@ impl Hub {
             }
             Note::Silenced(id) => {
                 if let Some(playing) = self.playing.get_mut(&id) {
-                    playing.stopped = true;
+                    playing.stop();
                 }
             }
         }
@@ -212,14 +191,18 @@ impl Hub {
     }
 
     fn ami_event(&mut self, event: &Event) {
-        let own = event.message.first("Uniqueid").is_some_and(|id| id.starts_with(TRIAL));
+        let own = event
+            .message
+            .first("Uniqueid")
+            .is_some_and(|id| id.starts_with(TRIAL));
         let Some(sign) = ami::read(&event.message).filter(|_| !own) else {
             if own {
-                self.heard.send_modify(|heard| match event.message.first("Event") {
-                    Some("UserEvent") => heard.user = true,
-                    Some("Hangup") => heard.call = true,
-                    _ => {}
-                });
+                self.heard
+                    .send_modify(|heard| match event.message.first("Event") {
+                        Some("UserEvent") => heard.user = true,
+                        Some("Hangup") => heard.call = true,
+                        _ => {}
+                    });
                 if event.message.timestamp().is_none() {
                     tracing::warn!("AMI events carry no time: set `timestampevents=yes` in manager.conf");
                 }
@@ -242,7 +225,7 @@ impl Hub {
         match ari::read(event) {
             Some(HookSign::Entered { channel, .. }) if channel.id.starts_with(TRIAL) => {}
             Some(sign) => match &mut self.looking {
-                Some(looking) if !self.up => looking.hook.push((at, sign)),
+                Some(looking) if looking.near && !self.up => looking.hook.push((at, sign)),
                 _ => self.hook_sign(at, sign),
             },
             None => {
@@ -253,7 +236,13 @@ impl Hub {
 
     fn hook_sign(&mut self, at: Timestamp, sign: HookSign) {
         let event = match sign {
-            HookSign::Entered { channel, args, number, language, queue } => {
+            HookSign::Entered {
+                channel,
+                args,
+                number,
+                language,
+                queue,
+            } => {
                 if self.topology.is_gone(&channel.id) {
                     return;
                 }
@@ -278,7 +267,7 @@ impl Hub {
             }
             HookSign::PlaybackStarted { id } => {
                 if let Some(playing) = self.playing.get_mut(&id) {
-                    playing.started = Some(at);
+                    playing.begin(at);
                 }
                 return;
             }
@@ -287,7 +276,14 @@ impl Hub {
                     return;
                 };
                 let outcome = playing.outcome(failed, at);
-                PbxEvent::Call(playing.call, CallEvent::Played { order: playing.order, outcome, at })
+                PbxEvent::Call(
+                    playing.call,
+                    CallEvent::Played {
+                        order: playing.order,
+                        outcome,
+                        at,
+                    },
+                )
             }
             HookSign::Digit { id, digit } if self.topology.follows(&id) => {
                 let leg = Some(LegId(id.clone()));
@@ -322,10 +318,17 @@ impl Hub {
             Link::Ari => self.ari = false,
         }
         // The signs of the hook that wait for `LinkUp` are not lost: they come before the next one.
-        let hook = self.looking.take().map(|looking| looking.hook).unwrap_or_default();
+        let hook = self
+            .looking
+            .take()
+            .map(|looking| looking.hook)
+            .unwrap_or_default();
         self.answer_waiting(&Err(DriverError::Unsent));
         if std::mem::take(&mut self.up) {
-            self.emit([PbxEvent::LinkDown { since: lost.since }]);
+            // While AMI is there, everything about a talk is known, whatever happens to the hook.
+            let ami = self.shared.ami.borrow().as_ref().map(Handle::certain);
+            let since = ami.map_or(lost.since, |ami| ami.max(lost.since));
+            self.emit([PbxEvent::LinkDown { since }]);
         }
         for (at, sign) in hook {
             self.hook_sign(at, sign);
@@ -381,7 +384,13 @@ impl Hub {
         };
         self.looks += 1;
         let number = self.looks;
-        self.looking = Some(Looking { number, since: Vec::new(), fresh: Vec::new(), hook: Vec::new() });
+        self.looking = Some(Looking {
+            number,
+            since: Vec::new(),
+            near: delay.is_zero(),
+            fresh: Vec::new(),
+            hook: Vec::new(),
+        });
         let (shared, notes) = (self.shared.clone(), self.notes.clone());
         let ears = (!self.up).then(|| {
             self.heard.send_replace(Heard::default());
@@ -417,9 +426,10 @@ impl Hub {
         self.answer_waiting(&Err(DriverError::Unknown));
         if !self.up && self.ami && self.ari {
             self.look(delay);
-            if let Some(next) = &mut self.looking {
-                next.hook = looking.hook;
-            }
+        }
+        // Nobody waits at the hook for a look that may take long.
+        for (at, sign) in looking.hook {
+            self.hook_sign(at, sign);
         }
     }
 
@@ -430,14 +440,22 @@ impl Hub {
         for (id, name) in &looking.fresh {
             self.topology.follow(id, name);
         }
-        let at = looking.since.last().map_or(snapshot.floor, |(at, _)| snapshot.floor.max(*at));
+        let at = looking
+            .since
+            .last()
+            .map_or(snapshot.floor, |(at, _)| snapshot.floor.max(*at));
         let since = looking.since.iter().filter(|(at, _)| *at >= snapshot.floor);
         // The parties are restated below; what else was said in the meantime was told already if we were valid.
-        let said: Vec<PbxEvent> = since.flat_map(|(at, sign)| self.topology.apply(now, *at, sign)).collect();
+        let said: Vec<PbxEvent> = since
+            .flat_map(|(at, sign)| self.topology.apply(now, *at, sign))
+            .collect();
         let ended = |event: &PbxEvent| matches!(event, PbxEvent::Call(_, CallEvent::Ended { .. }));
         let parties = |event: &PbxEvent| matches!(event, PbxEvent::Call(_, CallEvent::Parties { .. }));
         let valid = std::mem::replace(&mut self.valid, true);
-        self.emit(said.into_iter().filter(|event| ended(event) || !(valid || parties(event))));
+        self.emit(
+            said.into_iter()
+                .filter(|event| ended(event) || !(valid || parties(event))),
+        );
         let was_up = std::mem::replace(&mut self.up, true);
         if !was_up {
             self.emit([PbxEvent::LinkUp]);
@@ -446,7 +464,11 @@ impl Hub {
             }
         }
         let missing = self.topology.forget_missing();
-        self.emit(missing.into_iter().map(|call| PbxEvent::Call(call, CallEvent::Ended { at })));
+        self.emit(
+            missing
+                .into_iter()
+                .map(|call| PbxEvent::Call(call, CallEvent::Ended { at })),
+        );
         let events = self.topology.restate_all(now, at);
         self.emit(events);
         for (at, sign) in looking.hook {
@@ -498,7 +520,10 @@ impl Hub {
     /// From now on the call's parties, recorder and end are told; the parties at once.
     fn follow(&mut self, call: &CallId) {
         if self.topology.is_gone(&call.0) {
-            return self.emit([PbxEvent::Call(call.clone(), CallEvent::Ended { at: Timestamp::now() })]);
+            return self.emit([PbxEvent::Call(
+                call.clone(),
+                CallEvent::Ended { at: Timestamp::now() },
+            )]);
         }
         self.follow_now(&call.0, "");
         if self.valid {

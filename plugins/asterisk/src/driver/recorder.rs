@@ -30,7 +30,7 @@ const MOST: u32 = 32;
 pub(super) struct Recorders {
     spool: PathBuf,
     ami: watch::Receiver<Option<Handle>>,
-    lanes: Mutex<HashMap<CallId, Lane>>,
+    lanes: Arc<Mutex<HashMap<CallId, Lane>>>,
 }
 
 #[derive(Default)]
@@ -43,7 +43,11 @@ struct Lane {
 
 impl Recorders {
     pub(super) fn new(spool: PathBuf, ami: watch::Receiver<Option<Handle>>) -> Self {
-        Self { spool, ami, lanes: Mutex::default() }
+        Self {
+            spool,
+            ami,
+            lanes: Arc::default(),
+        }
     }
 
     /// Enqueues a start; the future waits for its answer.
@@ -106,9 +110,18 @@ impl Recorders {
                 let (done, ended) = oneshot::channel::<()>();
                 let before = lane.stopping.take();
                 lane.stopping = Some(ended.map(|_| ()).boxed().shared());
-                let call = call.clone();
+                let (call, lanes) = (call.clone(), self.lanes.clone());
                 tokio::spawn(async move {
-                    let _ = tell.send(stop_all(handle, &call, first, deadline).await);
+                    let mut stopped = 0;
+                    let result = stop_all(handle, &call, first, deadline, &mut stopped).await;
+                    // Also a lane that was made after the call was over.
+                    if result == Err(DriverError::Gone) {
+                        lock(&lanes).remove(&call);
+                    }
+                    let _ = tell.send(match result {
+                        Ok(()) | Err(DriverError::Gone) => Ok(Reply { stopped }),
+                        Err(error) => Err(error),
+                    });
                     if let Some(before) = before {
                         before.await;
                     }
@@ -132,25 +145,31 @@ impl Recorders {
     }
 }
 
-/// Stops one after the other, the newest first, until Asterisk says that none is left.
+/// Stops one after the other, the newest first, until Asterisk says that none is left. `Gone`: the channel is, and with
+/// it every recorder.
 async fn stop_all(
     handle: Handle,
     call: &CallId,
     first: impl Future<Output = Result<Message, ActionError>>,
     deadline: Instant,
-) -> Result<Reply, DriverError> {
+    stopped: &mut u32,
+) -> Result<(), DriverError> {
     let mut answer = first.await?;
-    for stopped in 0..MOST {
+    while *stopped < MOST {
         match refusal(answer) {
             Ok(_) => {
-                answer = handle.send(stop_action(call), Urgency::Urgent, None, deadline).await?;
+                *stopped += 1;
+                answer = handle
+                    .send(stop_action(call), Urgency::Urgent, None, deadline)
+                    .await?;
             }
-            Err(DriverError::Gone) => return Ok(Reply { stopped }),
-            Err(DriverError::Refused(why)) if why == NONE_LEFT => return Ok(Reply { stopped }),
+            Err(DriverError::Refused(why)) if why == NONE_LEFT => return Ok(()),
             Err(error) => return Err(error),
         }
     }
-    Err(DriverError::Refused(format!("more than {MOST} recorders were stopped, and there are others")))
+    Err(DriverError::Refused(format!(
+        "more than {MOST} recorders were stopped, and there are others"
+    )))
 }
 
 const NONE_LEFT: &str = "Could not stop monitoring channel";
@@ -173,7 +192,9 @@ fn mix_monitor(call: &CallId, spool: &std::path::Path, segment: SegmentId) -> Re
         DriverError::Refused("the spool's path has a character that MixMonitor cannot take".into())
     })?;
     let options = format!("r({spool}/{segment}-in.wav)t({spool}/{segment}-out.wav)i(TEMOIN_MIX)");
-    Ok(Action::new("MixMonitor").with("Channel", call.0.as_str()).with("Options", options))
+    Ok(Action::new("MixMonitor")
+        .with("Channel", call.0.as_str())
+        .with("Options", options))
 }
 
 fn stop_action(call: &CallId) -> Action {

@@ -41,33 +41,48 @@ impl Topology {
 
     /// Tells what had to wait and has settled.
     pub fn wake(&mut self, now: Duration, at: Timestamp) -> Vec<PbxEvent> {
-        let mut due = BTreeSet::new();
-        while let Some((alarm, call)) = self.alarms.pop_first() {
-            if alarm > now {
-                self.alarms.insert((alarm, call));
-                break;
-            }
-            due.insert(call);
-        }
-        due.iter().filter_map(|call| self.settle(call, now, at)).collect()
+        let later = self
+            .alarms
+            .split_off(&(now + Duration::from_nanos(1), String::new()));
+        let due = std::mem::replace(&mut self.alarms, later);
+        let seeds: Vec<String> = due.into_iter().map(|(_, id)| id).collect();
+        let mut affected = BTreeSet::new();
+        self.hood(&seeds, &mut affected);
+        affected
+            .iter()
+            .filter_map(|call| self.settle(call, now, at))
+            .collect()
     }
 
     /// Tells the parties of this customer whatever was told before.
     pub fn restate(&mut self, call: &str, now: Duration, at: Timestamp) -> Option<PbxEvent> {
         let parties = self.parties(call, now);
         let told = self.followed.get_mut(call)?;
-        *told = Told { parties: parties.clone(), ..Told::default() };
-        Some(PbxEvent::Call(CallId(call.into()), CallEvent::Parties { parties, at }))
+        *told = Told {
+            parties: parties.clone(),
+            ..Told::default()
+        };
+        Some(PbxEvent::Call(
+            CallId(call.into()),
+            CallEvent::Parties { parties, at },
+        ))
     }
 
     /// Restates every followed customer.
     pub fn restate_all(&mut self, now: Duration, at: Timestamp) -> Vec<PbxEvent> {
         let calls: Vec<String> = self.followed.keys().cloned().collect();
-        calls.iter().filter_map(|call| self.restate(call, now, at)).collect()
+        calls
+            .iter()
+            .filter_map(|call| self.restate(call, now, at))
+            .collect()
     }
 
     /// Opens and closes the windows of those whom a sign concerns.
     pub(super) fn open_windows(&mut self, now: Duration, sign: &Sign, affected: &BTreeSet<String>) {
+        if let Sign::Transfer { leaving, .. } = sign {
+            let alarms = leaving.iter().map(|channel| (now + LEAVING, channel.id.clone()));
+            self.alarms.extend(alarms);
+        }
         for call in affected {
             let Some(told) = self.followed.get_mut(call) else {
                 continue;
@@ -76,7 +91,6 @@ impl Topology {
                 Sign::Transfer { .. } => {
                     told.transfer_until = Some(now + TRANSFER);
                     self.alarms.insert((now + TRANSFER, call.clone()));
-                    self.alarms.insert((now + LEAVING, call.clone()));
                 }
                 Sign::Merged { .. } | Sign::Unhold(_) => {
                     told.transfer_until = Some(now + TRANSFER);
@@ -105,7 +119,10 @@ impl Topology {
             return None;
         }
         told.parties.clone_from(&truth);
-        Some(PbxEvent::Call(CallId(call.into()), CallEvent::Parties { parties: truth, at }))
+        Some(PbxEvent::Call(
+            CallId(call.into()),
+            CallEvent::Parties { parties: truth, at },
+        ))
     }
 }
 
@@ -113,8 +130,11 @@ impl Topology {
 fn cannot_wait(old: &[Party], new: &[Party], swap: bool) -> bool {
     // A party that differs from what was told in anything but an ended hold.
     let worse = |party: &Party| {
-        let unheld = Party { held: true, ..party.clone() };
-        !old.contains(party) && !(party.held == false && old.contains(&unheld))
+        let holding = Party {
+            held: true,
+            ..party.clone()
+        };
+        !old.contains(party) && !old.contains(&holding)
     };
     let left = |party: &Party| !new.iter().any(|other| other.leg == party.leg);
     !old.is_empty() && (new.iter().any(worse) || (!swap && old.iter().any(left)))

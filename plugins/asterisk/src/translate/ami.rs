@@ -1,7 +1,7 @@
 //! AMI events to signs.
 
 use super::{Bridge, By, Channel, Code, Sign};
-use crate::ami::frame::{Message, timestamp};
+use crate::ami::frame::{Frame, Message, decode_all, timestamp};
 
 /// The variable that names an agent on his channel.
 pub const AGENT: &str = "TEMOIN_AGENT";
@@ -11,10 +11,20 @@ pub fn read(message: &Message) -> Option<Sign> {
     let channel = || channel(message, "");
     let sign = match message.first("Event")? {
         "BridgeEnter" => {
-            let swap = message.first("SwapUniqueid").filter(|id| !id.is_empty()).map(Into::into);
-            Sign::Entered { channel: channel()?, bridge: bridge(message)?, swap }
+            let swap = message
+                .first("SwapUniqueid")
+                .filter(|id| !id.is_empty())
+                .map(Into::into);
+            Sign::Entered {
+                channel: channel()?,
+                bridge: bridge(message)?,
+                swap,
+            }
         }
-        "BridgeLeave" => Sign::Left { channel: channel()?, bridge: bridge(message)? },
+        "BridgeLeave" => Sign::Left {
+            channel: channel()?,
+            bridge: bridge(message)?,
+        },
         "BridgeMerge" => Sign::Merged {
             to: message.first("ToBridgeUniqueid")?.into(),
             from: message.first("FromBridgeUniqueid")?.into(),
@@ -25,13 +35,19 @@ pub fn read(message: &Message) -> Option<Sign> {
         // In a three-way one the transferer stays.
         "AttendedTransfer" if message.first("DestType") == Some("Threeway") => return None,
         "AttendedTransfer" => transfer(message, &["OrigTransferer", "SecondTransferer"])?,
-        "LocalOptimizationBegin" => Sign::OptimizationBegan { halves: halves(message)? },
-        "LocalOptimizationEnd" => Sign::OptimizationEnded { halves: halves(message)? },
+        "LocalOptimizationBegin" => Sign::OptimizationBegan {
+            halves: halves(message)?,
+        },
+        "LocalOptimizationEnd" => Sign::OptimizationEnded {
+            halves: halves(message)?,
+        },
         "ChanSpyStart" => Sign::SpyBegan {
             spyer: self::channel(message, "Spyer")?,
             spyee: self::channel(message, "Spyee")?,
         },
-        "ChanSpyStop" => Sign::SpyEnded { spyer: self::channel(message, "Spyer")? },
+        "ChanSpyStop" => Sign::SpyEnded {
+            spyer: self::channel(message, "Spyer")?,
+        },
         "MixMonitorStart" => Sign::RecorderStarted(channel()?),
         "MixMonitorStop" => Sign::RecorderStopped(channel()?),
         "Hangup" => Sign::HungUp(channel()?),
@@ -47,9 +63,24 @@ pub fn read(message: &Message) -> Option<Sign> {
     Some(sign)
 }
 
+/// Reads any bytes as a connection's: its signs. For tests and fuzzing: nothing here may panic.
+pub fn read_bytes(bytes: &[u8], piece: usize) -> Vec<Sign> {
+    let (frames, _) = decode_all(bytes, piece);
+    let signs = frames.iter().filter_map(|frame| match frame {
+        Frame::Message(message) => {
+            let _ = message.timestamp();
+            read(message)
+        }
+        Frame::Banner(_) => None,
+    });
+    signs.collect()
+}
+
 /// The channel whose keys begin with `prefix`.
 pub(super) fn channel(message: &Message, prefix: &str) -> Option<Channel> {
-    let id = message.first(&format!("{prefix}Uniqueid")).filter(|id| !id.is_empty())?;
+    let id = message
+        .first(&format!("{prefix}Uniqueid"))
+        .filter(|id| !id.is_empty())?;
     Some(Channel {
         id: id.into(),
         name: message.first(&format!("{prefix}Channel"))?.into(),
@@ -58,7 +89,10 @@ pub(super) fn channel(message: &Message, prefix: &str) -> Option<Channel> {
 }
 
 fn bridge(message: &Message) -> Option<Bridge> {
-    Some(Bridge { id: message.first("BridgeUniqueid")?.into(), holding: holding(message) })
+    Some(Bridge {
+        id: message.first("BridgeUniqueid")?.into(),
+        holding: holding(message),
+    })
 }
 
 /// Whether the bridge that the message describes is a holding one.
@@ -71,7 +105,10 @@ fn transfer(message: &Message, who: &[&str]) -> Option<Sign> {
         return None;
     }
     let leaving: Vec<Channel> = who.iter().filter_map(|prefix| channel(message, prefix)).collect();
-    (!leaving.is_empty()).then(|| Sign::Transfer { leaving, transferee: channel(message, "Transferee") })
+    (!leaving.is_empty()).then(|| Sign::Transfer {
+        leaving,
+        transferee: channel(message, "Transferee"),
+    })
 }
 
 fn halves(message: &Message) -> Option<[Channel; 2]> {

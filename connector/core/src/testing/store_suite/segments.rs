@@ -37,9 +37,11 @@ pub async fn segment_goes_its_way(store: Index) {
     expected.flags = kept.flags;
     assert_eq!(one(&store, 1).await.as_ref(), Some(&expected));
 
-    store.commit(vec![Change::Amend(id(1), vec![])]).await.expect("amend");
+    let soon = Deadlines { scheduled: Some(at(60)), ..Deadlines::default() };
+    store.commit(vec![Change::Amend(id(1), vec![], soon)]).await.expect("amend");
     expected.state = State::Doomed;
     expected.kept_for = vec![];
+    expected.retention = soon;
     assert_eq!(one(&store, 1).await.as_ref(), Some(&expected));
 
     store.commit(vec![Change::Dispose(id(1), at(100))]).await.expect("dispose");
@@ -61,7 +63,7 @@ pub async fn late_words_change_nothing(store: Index) {
         store.commit(vec![change.clone(), Change::Journal(pressed("c7", 0))]).await.expect("no such segment");
         assert_eq!(one(&store, 7).await, None, "{change:?} makes no row");
     }
-    store.commit(vec![Change::Amend(id(7), vec![])]).await.expect("no such segment");
+    store.commit(vec![Change::Amend(id(7), vec![], Deadlines::default())]).await.expect("no such segment");
     assert_eq!(
         store.chain(0, 10).await.map(|links| links.len()),
         Ok(3),
@@ -72,7 +74,7 @@ pub async fn late_words_change_nothing(store: Index) {
         (State::Open, vec![]),
         (State::Closed, vec![Change::Close(id(1), closing(&["proof"]))]),
         (State::Kept, vec![Change::Keep(id(1), kept(1))]),
-        (State::Doomed, vec![Change::Amend(id(1), vec![])]),
+        (State::Doomed, vec![Change::Amend(id(1), vec![], Deadlines::default())]),
         (State::Disposed, vec![Change::Dispose(id(1), at(100))]),
     ];
     store.commit(vec![Change::Open(segment(1, "c1"))]).await.expect("open");
@@ -97,7 +99,9 @@ pub async fn late_words_change_nothing(store: Index) {
 
 pub async fn purposes_are_only_taken(store: Index) {
     store.commit(vec![Change::Open(segment(1, "c1"))]).await.expect("open");
-    let amend = |purposes: &[&str]| Change::Amend(id(1), purposes.iter().map(|p| (*p).to_owned()).collect());
+    let amend = |purposes: &[&str]| {
+        Change::Amend(id(1), purposes.iter().map(|p| (*p).to_owned()).collect(), Deadlines::default())
+    };
     store.commit(vec![amend(&["training", "secret"])]).await.expect("amend while open");
     let row = one(&store, 1).await.expect("row");
     assert_eq!((row.state, row.kept_for), (State::Open, vec!["training".to_owned()]));
@@ -125,22 +129,25 @@ pub async fn no_purpose_dooms_any_state_but_disposed(store: Index) {
         Change::Open(segment(0, "c1")),
         Change::Close(id(0), closing(&["proof"])),
         Change::Keep(id(0), kept(1)),
-        Change::Amend(id(0), vec![]),
+        Change::Amend(id(0), vec![], Deadlines::default()),
     ];
     for n in 1..=4_u8 {
         let life = steps.iter().take(n.into()).cloned().map(|step| match step {
             Change::Open(_) => Change::Open(segment(n, "c1")),
             Change::Close(_, closing) => Change::Close(id(n), closing),
             Change::Keep(_, kept) => Change::Keep(id(n), kept),
-            _ => Change::Amend(id(n), vec![]),
+            _ => Change::Amend(id(n), vec![], Deadlines::default()),
         });
         store.commit(life.collect()).await.expect("life");
-        store.commit(vec![Change::Amend(id(n), vec!["secret".into()])]).await.expect("amend");
+        store
+            .commit(vec![Change::Amend(id(n), vec!["secret".into()], Deadlines::default())])
+            .await
+            .expect("amend");
         let row = one(&store, n).await.expect("row");
         assert_eq!((row.state, row.kept_for), (State::Doomed, vec![]), "after {n} steps");
         store.commit(vec![Change::Dispose(id(n), at(100))]).await.expect("dispose");
         let gone = one(&store, n).await;
-        store.commit(vec![Change::Amend(id(n), vec![])]).await.expect("amend");
+        store.commit(vec![Change::Amend(id(n), vec![], Deadlines::default())]).await.expect("amend");
         assert_eq!(one(&store, n).await, gone);
     }
 }

@@ -4,15 +4,19 @@
 //! one type of value; anything else is a fault at its path. Readers return `None` for a value at fault and go on, so
 //! that one look finds everything. What a value means is not known here.
 
+mod path;
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::fmt;
-use std::ops::{Div, RangeInclusive};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use jiff::civil::{Date, DateTime};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
+
+pub(crate) use path::Path;
+use path::Step;
 
 use crate::finding::{Code, Finding, Findings};
 use crate::time::{Bound, Period, whole_local};
@@ -82,7 +86,7 @@ impl<'a> Document<'a> {
         let mut offset = 0;
         let mut table = Some(&self.root);
         let mut array = None;
-        for step in &path.0 {
+        for step in path.steps() {
             let value: &Spanned<DeValue<'_>> = match step {
                 Step::Key(name) => match table.and_then(|t| t.get_key_value(&**name)) {
                     Some((key, value)) => {
@@ -116,72 +120,6 @@ fn place(text: &str, offset: usize) -> (u32, u32) {
     let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
-}
-
-/// Where a value stands: `lines.sales.markets[0]`. Built with `/`: `path / "markets" / 0`.
-#[derive(Clone, Default)]
-pub(crate) struct Path(Vec<Step>);
-
-#[derive(Clone)]
-enum Step {
-    Key(Arc<str>),
-    Index(usize),
-}
-
-impl Path {
-    /// The path of a key of the whole file.
-    pub(crate) fn of(key: &str) -> Self {
-        Self::default() / key
-    }
-}
-
-impl Div<&str> for Path {
-    type Output = Self;
-    fn div(mut self, key: &str) -> Self {
-        self.0.push(Step::Key(key.into()));
-        self
-    }
-}
-
-impl Div<usize> for Path {
-    type Output = Self;
-    fn div(mut self, index: usize) -> Self {
-        self.0.push(Step::Index(index));
-        self
-    }
-}
-
-impl Div<&str> for &Path {
-    type Output = Path;
-    fn div(self, key: &str) -> Path {
-        self.clone() / key
-    }
-}
-
-impl Div<usize> for &Path {
-    type Output = Path;
-    fn div(self, index: usize) -> Path {
-        self.clone() / index
-    }
-}
-
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, step) in self.0.iter().enumerate() {
-            match step {
-                Step::Index(index) => write!(f, "[{index}]")?,
-                Step::Key(key) => {
-                    if position > 0 {
-                        f.write_str(".")?;
-                    }
-                    let quoted = key.is_empty()
-                        || key.chars().any(|c| c.is_whitespace() || c.is_control() || ".[]\"'=#".contains(c));
-                    if quoted { write!(f, "{key:?}")? } else { f.write_str(key)? }
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// A table that is being read.
@@ -455,13 +393,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_written_as_keys_are() {
-        let path = Path::of("lines") / "sales" / "markets" / 2;
-        assert_eq!(path.to_string(), "lines.sales.markets[2]");
-        assert_eq!((Path::of("agents") / "a.b\n" / "notice").to_string(), "agents.\"a.b\\n\".notice");
-    }
-
-    #[test]
     fn a_fault_has_the_line_of_its_key_or_of_what_is_around_it() {
         let text = "a = 1\n[t]\n  b = [1, 2]\n";
         let document = Document::parse("f.toml", text).unwrap();
@@ -485,6 +416,16 @@ mod tests {
         let found = findings.sorted();
         assert_eq!(found.iter().map(|f| f.code).collect::<Vec<_>>(), [Code::UnknownKey, Code::ScreenCapture]);
         assert!(found[0].hint.contains("did you mean `gate`"), "{}", found[0].hint);
+    }
+
+    #[test]
+    fn whole_numbers_are_read_as_toml_writes_them() {
+        let text = "a = [300, 0x12c, 3_00, +300, -0, 301, -1, 3e2, 300.0, \"300\"]";
+        let document = Document::parse("f.toml", text).unwrap();
+        let findings = Findings::default();
+        let read = document.root(&findings).required("a").and_then(|n| n.list(|item| item.whole(0..=300)));
+        assert_eq!(read, Some(vec![300, 300, 300, 300, 0]));
+        assert_eq!(findings.count(), 5);
     }
 
     #[test]

@@ -1,0 +1,327 @@
+//! Whole calls as stories: `scripts/*.txt` says what happens, and below each line stands what the session does about
+//! it. Lines that begin with a time or a condition are read; lines that begin with `  ` are what came of it, compared to
+//! the letter. `UPDATE_SCRIPTS=1 cargo test -p temoin-core --test scripts` writes them anew: read the difference.
+
+#[path = "laws/world.rs"]
+#[allow(dead_code)]
+mod world;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use temoin_core::command::{Command, DriverError, Order, Reply};
+use temoin_core::event::{Arrival, CallEvent, Party, Playback, Role};
+use temoin_core::id::{CallId, LegId, OrderNo};
+use temoin_core::journal::What;
+use temoin_core::pack;
+use temoin_core::policy::Policy;
+use temoin_core::ports::{Drawn, StoreError};
+use temoin_core::session::{DrawKey, Rules, Session};
+use temoin_core::words::Direction;
+
+struct Stage {
+    rules: Arc<Rules>,
+    session: Option<Session>,
+    now: Timestamp,
+    start: Timestamp,
+    playing: Option<OrderNo>,
+    selected: bool,
+    locked: bool,
+    pbx: Pbx,
+    segments: Vec<String>,
+    said: String,
+}
+
+#[derive(PartialEq)]
+enum Pbx {
+    Answers,
+    Silent,
+    Gone,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let site = include_str!("laws/site.toml");
+        let policy = Policy::load(("site.toml", site), pack::shipped()).expect("a readable site");
+        let start: Timestamp = "2026-10-06T09:00:00Z".parse().expect("an instant");
+        Self {
+            rules: Arc::new(Rules { policy, desk: world::desk(), key: DrawKey([7; 32]) }),
+            session: None,
+            now: start,
+            start,
+            playing: None,
+            selected: true,
+            locked: false,
+            pbx: Pbx::Answers,
+            segments: Vec::new(),
+            said: String::new(),
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        match line {
+            "the lot falls on this call" => return self.selected = true,
+            "the lot does not fall on this call" => return self.selected = false,
+            "the journal is locked" => return self.locked = true,
+            "the journal is free" => return self.locked = false,
+            "the pbx answers" => return self.pbx = Pbx::Answers,
+            "the pbx does not answer" => return self.pbx = Pbx::Silent,
+            "the channel is gone" => return self.pbx = Pbx::Gone,
+            _ => {}
+        }
+        let (_, what) = line.split_once(' ').unwrap_or_else(|| panic!("cannot read `{line}`"));
+        assert!(self.time_of(line).is_some(), "`{line}` begins with no time");
+        let at = self.now;
+        let words: Vec<&str> = what.split(' ').collect();
+        let event = match words.as_slice() {
+            ["the", "customer", "arrives", "on", line] => return self.arrive(line),
+            ["the", "prompt", how] => {
+                let outcome = match *how {
+                    "is-heard" => Playback::Heard,
+                    "is-cut" => Playback::Cut,
+                    "fails" => Playback::Failed,
+                    _ => panic!("cannot read `{line}`"),
+                };
+                let order = self.playing.take().expect("a prompt plays");
+                CallEvent::Played { order, outcome, at }
+            }
+            ["the", "customer", "presses", keys] => pressed("c", keys, at),
+            ["somebody", "presses", keys] => CallEvent::Pressed { leg: None, keys: (*keys).into(), at },
+            [who, "presses", keys] => pressed(&format!("{who}-1"), keys, at),
+            ["connected", "with", who @ ..] => {
+                CallEvent::Parties { parties: who.iter().map(|who| party(who)).collect(), at }
+            }
+            ["apart"] => CallEvent::Parties { parties: Vec::new(), at },
+            ["the", "link", "is", "lost"] => CallEvent::LinkLost { since: at },
+            ["the", "link", "is", "back"] => CallEvent::LinkBack,
+            ["noted", keys] => CallEvent::Noted { keys: Some(self.note(keys)) },
+            ["the", "notes", "cannot", "be", "read"] => CallEvent::Noted { keys: None },
+            ["a", "foreign", "recorder", "starts"] => CallEvent::RecorderStarted { at },
+            ["the", "customer", "hangs", "up"] => CallEvent::Ended { at },
+            ["time", "passes"] => return,
+            _ => panic!("cannot read `{line}`"),
+        };
+        self.step(event);
+    }
+
+    fn time_of(&self, line: &str) -> Option<Timestamp> {
+        let seconds: f64 = line.split_once(' ')?.0.parse().ok()?;
+        Some(self.start + SignedDuration::from_millis((seconds * 1000.0).round() as i64))
+    }
+
+    /// `*9@5.000` with the time of the script → as the dialplan notes it.
+    fn note(&self, text: &str) -> String {
+        let (code, at) = text.split_once('@').expect("code@seconds");
+        let millis = (at.parse::<f64>().expect("seconds") * 1000.0).round() as i64;
+        let at = self.start + SignedDuration::from_millis(millis);
+        format!("{code}@{}.{:03}", at.as_second(), at.subsec_millisecond())
+    }
+
+    fn arrive(&mut self, line: &str) {
+        let arrival = Arrival {
+            call: CallId("c".into()),
+            leg: LegId("c".into()),
+            line: line.into(),
+            direction: Direction::Inbound,
+            queue: None,
+            language: Some("fr".into()),
+            number: Some("+33199000123".into()),
+            at: self.now,
+        };
+        let (session, commands) = Session::begin(self.now, arrival, Arc::clone(&self.rules), [1; 32]);
+        self.session = Some(session);
+        self.perform(commands);
+    }
+
+    /// Lets the timers wake that are due before.
+    fn until(&mut self, at: Timestamp) {
+        while let Some(wake) = self.session.as_ref().and_then(Session::wake_at).filter(|wake| *wake <= at) {
+            // Never twice at one instant.
+            self.now = wake.max(self.now + SignedDuration::from_millis(1));
+            if self.now > at {
+                break;
+            }
+            self.step(CallEvent::Woken);
+        }
+        self.now = at;
+    }
+
+    fn step(&mut self, event: CallEvent) {
+        let session = self.session.as_mut().expect("the customer has arrived");
+        let commands = session.step(self.now, event);
+        self.perform(commands);
+    }
+
+    fn perform(&mut self, commands: Vec<Command>) {
+        let mut answers = Vec::new();
+        for command in commands {
+            let text = match command {
+                Command::Journal(entry) => format!("journal: {}", words(&entry.what)),
+                Command::Index(record) => {
+                    format!("index: {} with [{}]", record.outcome, record.agents.join(", "))
+                }
+                Command::Draw(ballots) => {
+                    let text =
+                        ballots.iter().map(|b| format!("{} at {} for {}", b.campaign, b.rate, b.stratum));
+                    let text = format!("draw: {}", text.collect::<Vec<_>>().join(", "));
+                    let drawn = ballots.into_iter().map(|ballot| Drawn {
+                        ballot,
+                        before: Default::default(),
+                        selected: self.selected,
+                    });
+                    answers.push(CallEvent::Drawn(drawn.collect()));
+                    text
+                }
+                Command::Open(segment, _) => {
+                    self.segments.push(segment.id.to_string());
+                    answers.push(if self.locked {
+                        CallEvent::NotOpened(segment.id, StoreError::Unavailable("locked".into()))
+                    } else {
+                        CallEvent::Opened(segment.id)
+                    });
+                    format!("open: segment {} for {}", self.segments.len(), segment.purposes.join(", "))
+                }
+                Command::Close(id, closing, _) => format!(
+                    "close: segment {}, {:?}, {}{}, keeps [{}]",
+                    self.number(&id.to_string()),
+                    closing.ending,
+                    closing.from.map_or_else(
+                        || "never recorded".to_owned(),
+                        |from| format!("{} to {}", self.time(from), self.time(closing.until))
+                    ),
+                    if closing.cut_tail { " less its tail" } else { "" },
+                    closing.kept.join(", ")
+                ),
+                Command::Amend(id, kept, ..) => {
+                    format!("amend: segment {} keeps [{}]", self.number(&id.to_string()), kept.join(", "))
+                }
+                Command::Notify(notice) => format!("ALARM: {notice:?}"),
+                Command::Order(number, order) => {
+                    let text = match &order {
+                        Order::Announce(media) => {
+                            self.playing = Some(number);
+                            format!("play {}", media.name.rsplit('/').next().unwrap_or_default())
+                        }
+                        Order::Record(id) => format!("record segment {}", self.number(&id.to_string())),
+                        Order::Release(how) => format!("release: {how:?}"),
+                        Order::Beat | Order::Silence | Order::Stop | Order::HangUp => {
+                            format!("{order:?}").to_lowercase()
+                        }
+                    };
+                    match self.pbx {
+                        Pbx::Answers => {
+                            answers.push(CallEvent::Done { order: number, reply: Reply::default() })
+                        }
+                        Pbx::Silent => {}
+                        Pbx::Gone => {
+                            answers.push(CallEvent::Failed { order: number, error: DriverError::Gone })
+                        }
+                    }
+                    // One every 1.3 s in the hook: they would drown the story.
+                    if order == Order::Beat {
+                        continue;
+                    }
+                    format!("PBX: {text}")
+                }
+            };
+            let time = self.time(self.now);
+            let _ = writeln!(self.said, "  {time} {text}");
+        }
+        answers.into_iter().for_each(|answer| self.step(answer));
+    }
+
+    fn number(&self, id: &str) -> usize {
+        self.segments.iter().position(|known| known == id).map_or(0, |at| at + 1)
+    }
+
+    fn time(&self, at: Timestamp) -> String {
+        let millis = at.duration_since(self.start).as_millis();
+        format!("{}.{:03}", millis / 1000, millis % 1000)
+    }
+}
+
+fn pressed(leg: &str, keys: &str, at: Timestamp) -> CallEvent {
+    CallEvent::Pressed { leg: Some(LegId(leg.into())), keys: keys.into(), at }
+}
+
+fn party(who: &str) -> Party {
+    let (who, held) = who.strip_suffix("-on-hold").map_or((who, false), |who| (who, true));
+    let extension = match who {
+        "amel" => "2001",
+        "bruno" => "2002",
+        "delegate" => "4100",
+        "stranger" => "2999",
+        _ => panic!("who is {who}?"),
+    };
+    Party {
+        leg: LegId(format!("{who}-1")),
+        extension: Some(extension.into()),
+        agent: None,
+        customer_of: None,
+        role: Role::Member,
+        held,
+    }
+}
+
+fn words(what: &What) -> String {
+    let json = serde_json::to_value(what).expect("JSON");
+    let mut text = json["what"].as_str().unwrap_or_default().to_owned();
+    for (key, value) in json.as_object().into_iter().flatten() {
+        // Hashes and instants change with the packs; the lines around tell the rest.
+        if !["what", "policy", "config", "until", "since"].contains(&key.as_str()) {
+            let _ = write!(text, " {key}={value}");
+        }
+    }
+    text
+}
+
+fn play(text: &str) -> String {
+    let mut stage = Stage::new();
+    for line in text.lines() {
+        if line.starts_with("  ") {
+            continue;
+        }
+        // What the timers did before stands before.
+        if let Some(at) = stage.time_of(line) {
+            stage.until(at);
+        }
+        let _ = writeln!(stage.said, "{line}");
+        if !line.is_empty() && !line.starts_with('#') {
+            stage.line(line);
+        }
+    }
+    stage.said
+}
+
+#[test]
+fn calls_go_as_they_are_told() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+    let mut scripts: Vec<_> =
+        std::fs::read_dir(&folder).expect("scripts").map(|entry| entry.expect("a script").path()).collect();
+    scripts.sort();
+    assert!(scripts.len() >= 10, "only {} scripts", scripts.len());
+    let mut wrong = Vec::new();
+    for path in scripts {
+        let wanted = std::fs::read_to_string(&path).expect("a readable script");
+        let got = play(&wanted);
+        if got == wanted {
+            continue;
+        }
+        if std::env::var_os("UPDATE_SCRIPTS").is_some() {
+            std::fs::write(&path, got).expect("a writable script");
+        } else {
+            let differs = wanted.lines().zip(got.lines()).position(|(a, b)| a != b).unwrap_or_default();
+            let line = |text: &str| text.lines().nth(differs).unwrap_or("(nothing)").to_owned();
+            wrong.push(format!(
+                "{}:{}\n  expected {}\n  got      {}",
+                path.display(),
+                differs + 1,
+                line(&wanted),
+                line(&got)
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
