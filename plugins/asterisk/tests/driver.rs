@@ -367,11 +367,11 @@ async fn heard_is_only_what_was_played_to_its_end() {
 #[tokio::test]
 async fn one_request_at_a_time_and_no_beat_after_the_release() {
     let mut rig = Rig::in_hook().await;
-    let beat = format!("POST channels/{CALL}/variable?variable=TIMEOUT(absolute)&value=4");
+    let beat = format!("BEAT channels/{CALL}");
     rig.fake.state().withheld.insert(beat.clone());
     let (_, beaten) = rig.order(Order::Beat);
     let (_, released) = rig.order(Order::Release(Release::Admitted));
-    rig.fake.logged("POST channels/1795", 1).await;
+    rig.fake.logged("BEAT channels/1795", 1).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(
         rig.fake.orders(),
@@ -403,11 +403,21 @@ async fn one_request_at_a_time_and_no_beat_after_the_release() {
 #[tokio::test]
 async fn a_channel_that_has_left_the_hook_is_gone() {
     let mut rig = Rig::in_hook().await;
+    rig.fake.state().left.insert(CALL.into());
+    assert_eq!(
+        rig.done(Order::Beat).await,
+        Err(DriverError::Gone),
+        "there, but not in the hook"
+    );
+    rig.fake.state().left.clear();
+    let (beat, set) = (
+        format!("BEAT channels/{CALL}"),
+        format!("POST channels/{CALL}/variable"),
+    );
     for status in [400, 404, 409] {
-        rig.fake
-            .state()
-            .status
-            .insert(format!("POST channels/{CALL}/variable"), status);
+        for order in [&beat, &set] {
+            rig.fake.state().status.insert(order.clone(), status);
+        }
         assert_eq!(rig.done(Order::Beat).await, Err(DriverError::Gone), "{status}");
         assert_eq!(
             rig.done(Order::Release(Release::Admitted)).await,
@@ -416,10 +426,7 @@ async fn a_channel_that_has_left_the_hook_is_gone() {
         );
     }
     assert!(!rig.fake.orders().iter().any(|order| order.ends_with("continue")));
-    rig.fake
-        .state()
-        .status
-        .insert(format!("POST channels/{CALL}/variable"), 500);
+    rig.fake.state().status.insert(beat, 500);
     assert_eq!(
         rig.done(Order::Beat).await,
         Err(DriverError::Refused("500 as told".into()))
@@ -434,7 +441,7 @@ async fn a_channel_that_has_left_the_hook_is_gone() {
 #[tokio::test]
 async fn an_order_without_an_answer_is_unknown_and_what_waits_behind_it_unsent() {
     let mut rig = Rig::in_hook().await;
-    rig.fake.state().withheld.insert("POST channels/1795".into());
+    rig.fake.state().withheld.insert("BEAT channels/1795".into());
     let (_, beat) = rig.order(Order::Beat);
     let (_, release) = rig.order(Order::Release(Release::Admitted));
     assert_eq!(beat.await.unwrap(), Err(DriverError::Unknown));
@@ -474,7 +481,7 @@ async fn a_stop_waits_for_no_reply() {
     rig.fake
         .state()
         .withheld
-        .extend(["MixMonitor".into(), "POST channels/1795".into()]);
+        .extend(["MixMonitor".into(), "BEAT channels/1795".into()]);
     let (_, beat) = rig.order(Order::Beat);
     let (_, record) = rig.order(Order::Record(segment()));
     rig.fake.logged("MixMonitor", 1).await;

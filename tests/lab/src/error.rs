@@ -30,9 +30,11 @@ pub enum LabError {
         /// The tool's last words.
         why: String,
     },
-    /// Asterisk was started and is not up.
-    #[error("Asterisk did not start: {why}\n{log}")]
+    /// A program was started and is not up.
+    #[error("{program} did not start: {why}\n{log}")]
     Start {
+        /// Which program.
+        program: &'static str,
         /// Exit, or the limit that passed.
         why: String,
         /// The end of its log and of what it wrote to stderr.

@@ -12,13 +12,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::error::{Doing, LabError};
+use crate::guarded::Guarded;
 use crate::install::{Asterisk, Install};
 use crate::ports::Ports;
 
@@ -33,7 +34,7 @@ pub const ADMIN_SECRET: &str = "lab-admin-secret";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The agents' extensions: they have the codes and `TEMOIN_LEG=agent`.
-const AGENTS: RangeInclusive<u16> = 2001..=2010;
+const AGENTS: RangeInclusive<u16> = 2001..=2099;
 /// Phones of the house that are no agents: 4100 is exempt by the example policies, 2999 is nobody's.
 const OTHERS: [u16; 2] = [4100, 2999];
 
@@ -72,7 +73,7 @@ const SILENT: [&str; 4] = ["beep", "beeperr", "pbx-transfer", "pbx-invalid"];
 /// What a test asks of its lab. The default has no phones and room for 40 calls.
 #[derive(Debug, Clone)]
 pub struct LabOptions {
-    /// The phones that may be rung: extension (2001 to 2010 agents, 4100 exempt, 2999 unknown) and the UDP port on
+    /// The phones that may be rung: extension (2001 to 2099 agents, 4100 exempt, 2999 unknown) and the UDP port on
     /// 127.0.0.1 where it listens. An extension that is not named here can call, and is unavailable when called.
     pub phones: Vec<(u16, u16)>,
     /// The UDP port on 127.0.0.2 of the customers' phone that outbound calls reach (`0…` dialled by an agent).
@@ -100,7 +101,7 @@ pub struct Lab {
     /// AMI: users `temoin` ([`AMI_SECRET`]) and `admin` ([`ADMIN_SECRET`]).
     pub ami: SocketAddr,
     install: Install,
-    process: Option<Process>,
+    process: Option<Guarded>,
     ports: Ports,
     dir: TempDir,
 }
@@ -159,7 +160,7 @@ impl Lab {
     /// The process id, while it runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.process.as_ref().map(|process| process.asterisk.id())
+        self.process.as_ref().map(|process| process.id())
     }
 
     /// Runs one command on Asterisk's own command line (`core show version`) and returns what it prints.
@@ -192,10 +193,10 @@ impl Lab {
         let said = fs::File::create(&said).doing(|| format!("creating {}", said.display()))?;
         let mut command = self.asterisk();
         command.arg("-f").current_dir(self.dir()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
-        self.process = Some(Process::start(&mut command)?);
+        self.process = Some(Guarded::start(&mut command)?);
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = self.process.as_mut().and_then(Process::exited) {
+            if let Some(status) = self.process.as_mut().and_then(Guarded::exited) {
                 return Err(self.not_started(format!("it exited with {status}")));
             }
             if self.cli("core waitfullybooted").is_ok_and(|said| said.contains("fully booted")) {
@@ -238,7 +239,7 @@ impl Lab {
 
     fn not_started(&self, why: String) -> LabError {
         let log = format!("{}\n{}", self.log_tail(20), tail(&self.dir().join("stderr"), 20));
-        LabError::Start { why, log }
+        LabError::Start { program: "Asterisk", why, log }
     }
 
     fn write_files(&self, options: &LabOptions) -> Result<(), LabError> {
@@ -340,48 +341,6 @@ fn phones(options: &LabOptions) -> String {
         }
     }
     text
-}
-
-/// Asterisk and the watchdog that outlives this process by a moment.
-#[derive(Debug)]
-struct Process {
-    asterisk: Child,
-    watchdog: Child,
-}
-
-impl Process {
-    fn start(command: &mut Command) -> Result<Self, LabError> {
-        let mut asterisk = command.spawn().doing(|| "starting asterisk".to_owned())?;
-        let watchdog = Command::new("sh")
-            .args(["-c", "read -r _; kill -9 \"$0\"", &asterisk.id().to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .doing(|| "starting the watchdog".to_owned());
-        match watchdog {
-            Ok(watchdog) => Ok(Self { asterisk, watchdog }),
-            Err(error) => {
-                let _ = asterisk.kill();
-                let _ = asterisk.wait();
-                Err(error)
-            }
-        }
-    }
-
-    fn exited(&mut self) -> Option<ExitStatus> {
-        self.asterisk.try_wait().ok().flatten()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // The watchdog first: while Asterisk is not waited for, its id cannot be anybody else's.
-        for child in [&mut self.watchdog, &mut self.asterisk] {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
 }
 
 fn tail(path: &Path, lines: usize) -> String {

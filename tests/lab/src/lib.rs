@@ -5,14 +5,18 @@
 //! a trunk, agents' phones, queues and a conference around them. [`FaultProxy`] stands between two programs and delays,
 //! splits, swallows, cuts or refuses what they say.
 //!
+//! [`scenario`] plays calls on it that stand in files, and judges what came of them.
+//!
 //! Left out: the phones themselves (the crate `temoin-phone`) and clients for AMI and ARI (the plugin under test).
 
 mod error;
 mod fault;
 mod fetch;
+mod guarded;
 mod install;
 mod lab;
 mod ports;
+pub mod scenario;
 
 pub use error::LabError;
 pub use fault::{Direction, FaultProxy};

@@ -10,6 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex};
 
 use reqwest::Method;
+use serde_json::Value;
 use temoin_core::command::{DriverError, Media, Order, Release, Reply};
 use temoin_core::id::{CallId, OrderNo};
 use tokio::sync::{mpsc, oneshot};
@@ -20,8 +21,12 @@ use super::lock;
 use super::playing::Playing;
 use crate::ari::rest::{Answer, Rest};
 
-/// Seconds after which the dialplan takes the caller on when no beat comes.
-const BEAT: &str = "4";
+/// Puts the dialplan's dead-man timer off by four seconds, if the channel is in the hook still; says so by its value.
+///
+/// Asterisk carries out the setting of a variable only when the sound that plays is over, which is too late. A function
+/// is read at once; so this one is read, and sets the timer where the hook has no verdict yet. On a channel that has
+/// left, it must not: the call would be hung up four seconds later.
+const BEAT: &str = "EVAL(${IF($[\"${TEMOIN}\"=\"\"]?${SET(TIMEOUT(absolute)=4)}:gone)})";
 
 /// Carries out hook orders.
 #[derive(Clone)]
@@ -83,7 +88,7 @@ impl Hook {
             let result = match order {
                 Order::Announce(media) => hook.announce(&call, number, &playback, &media, deadline).await,
                 Order::Silence => hook.silence(playing, deadline).await,
-                Order::Beat => hook.set(&call, "TIMEOUT(absolute)", BEAT, deadline).await,
+                Order::Beat => hook.beat(&call, deadline).await,
                 Order::Release(release) => hook.release(&call, release, deadline).await,
                 Order::HangUp => hook.hang_up(&call, deadline).await,
                 Order::Record(_) | Order::Stop => Err(DriverError::Refused("not a hook order".into())),
@@ -146,6 +151,19 @@ impl Hook {
             Ok(Reply::default())
         } else {
             taken(&answer)
+        }
+    }
+
+    async fn beat(&self, call: &CallId, deadline: Instant) -> Result<Reply, DriverError> {
+        let path = ["channels", call.0.as_str(), "variable"];
+        let answer = self
+            .rest
+            .ask(Method::GET, &path, &[("variable", BEAT)], deadline)
+            .await?;
+        match (answer.status, answer.body.get("value").and_then(Value::as_str)) {
+            (200, Some("4")) => Ok(Reply::default()),
+            (200 | 400, _) => Err(DriverError::Gone),
+            _ => taken(&answer),
         }
     }
 

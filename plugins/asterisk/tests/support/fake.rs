@@ -37,6 +37,8 @@ pub struct State {
     pub rows: Vec<String>,
     pub bridges: Vec<String>,
     pub in_hook: Vec<String>,
+    /// Channels that have left the hook.
+    pub left: BTreeSet<String>,
     pub sockets: u32,
 }
 
@@ -63,6 +65,7 @@ impl Default for State {
             rows: Vec::new(),
             bridges: Vec::new(),
             in_hook: Vec::new(),
+            left: BTreeSet::new(),
             sockets: 0,
         }
     }
@@ -376,10 +379,15 @@ impl Side {
             if let Some(key) = key {
                 return self.socket(stream.into_inner(), &key).await;
             }
-            let what = format!("{method} {url}")
-                .replace("%28", "(")
-                .replace("%29", ")")
-                .replace("%3A", ":");
+            let what = match url.split_once("/variable?variable=EVAL") {
+                Some((channel, put_off)) if put_off.contains("TIMEOUT%28absolute%29%3D4") => {
+                    format!("BEAT {channel}")
+                }
+                _ => format!("{method} {url}")
+                    .replace("%28", "(")
+                    .replace("%29", ")")
+                    .replace("%3A", ":"),
+            };
             self.asked(&what).await;
             let (status, body) = self.rest(&what);
             let answer = format!(
@@ -431,6 +439,10 @@ impl Side {
             ["GET", "applications", _] if state.sockets == 0 => (404, String::new()),
             ["GET", "applications", _] => {
                 (200, serde_json::json!({"channel_ids": state.in_hook}).to_string())
+            }
+            ["BEAT", "channels", id] => {
+                let value = if state.left.contains(*id) { "gone" } else { "4" };
+                (200, serde_json::json!({ "value": value }).to_string())
             }
             ["POST", "channels", _, "play", id] => (201, serde_json::json!({"id": id}).to_string()),
             _ => (204, String::new()),

@@ -1,0 +1,325 @@
+//! A bench: one Asterisk, one sidecar, the phones of the house, and eyes on the spool. Scenarios are played on it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use temoin_phone::Phone;
+
+use super::file::{self, Scenario};
+use super::sidecar::{Child, Cli, Sidecar};
+use super::site::{Machine, Site};
+use super::sound::Repertoire;
+use super::spool::SpoolWatch;
+use super::step::{Fate, Link, Trouble};
+use crate::{AMI_SECRET, ARI_SECRET, Direction, FaultProxy, Lab, LabOptions};
+
+/// How long the index may take to come to rest, and the spool to become empty.
+const REST: Duration = Duration::from_secs(15);
+
+#[derive(Debug)]
+pub(super) struct Bench {
+    pub(super) needs: file::Bench,
+    pub(super) folder: PathBuf,
+    pub(super) cli: Cli,
+    pub(super) repertoire: Repertoire,
+    lab: Lab,
+    site: Site,
+    sidecar: Arc<Mutex<Child>>,
+    proxies: Option<Proxies>,
+    house: BTreeMap<u16, Phone>,
+    spool: Mutex<SpoolWatch>,
+    lock: tokio::sync::Mutex<Option<SqliteConnection>>,
+    numbers: AtomicU16,
+    secrets: Mutex<BTreeSet<String>>,
+}
+
+#[derive(Debug)]
+struct Proxies {
+    ami: FaultProxy,
+    ari: FaultProxy,
+}
+
+impl Bench {
+    /// Starts all that these scenarios need, in a folder that is emptied first.
+    pub(super) async fn start(
+        scenarios: &[Scenario],
+        site: &Site,
+        sidecar: &Sidecar,
+        folder: PathBuf,
+    ) -> Result<Self, String> {
+        let needs = scenarios.first().map(|scenario| scenario.bench.clone()).unwrap_or_default();
+        let trouble = |error: io::Error| format!("bench {}: {error}", folder.display());
+        if folder.exists() {
+            fs::remove_dir_all(&folder).map_err(trouble)?;
+        }
+        fs::create_dir_all(&folder).map_err(trouble)?;
+        let mut house = BTreeMap::new();
+        for extension in scenarios.iter().flat_map(Scenario::extensions).collect::<BTreeSet<_>>() {
+            let phone = Phone::bind(Ipv4Addr::LOCALHOST, &extension.to_string()).await;
+            house.insert(extension, phone.map_err(|error| error.to_string())?);
+        }
+        let options = LabOptions {
+            phones: house.iter().map(|(extension, phone)| (*extension, phone.address().port())).collect(),
+            calls: scenarios.iter().map(|scenario| scenario.copies).sum::<u16>().clamp(20, 200),
+            more: vec![("queues.conf", queues(house.keys()))],
+            ..LabOptions::default()
+        };
+        let lab = blocking(move || Lab::start(options)).await?.map_err(|error| error.to_string())?;
+        let proxies = if needs.proxies {
+            let ami = FaultProxy::start(lab.ami).await.map_err(trouble)?;
+            let ari = FaultProxy::start(lab.ari).await.map_err(trouble)?;
+            Some(Proxies { ami, ari })
+        } else {
+            None
+        };
+        let machine = Machine {
+            ami: proxies.as_ref().map_or(lab.ami, |proxies| proxies.ami.addr()).port(),
+            ami_secret: AMI_SECRET,
+            ari: proxies.as_ref().map_or(lab.ari, |proxies| proxies.ari.addr()).port(),
+            ari_secret: ARI_SECRET,
+        };
+        let config = site.install(&folder, &machine).map_err(trouble)?;
+        let mut repertoire = Repertoire::default();
+        for sounds in site.sounds(&folder).iter().chain([&lab.dir().join("data/sounds/fr")]) {
+            repertoire.add(sounds).map_err(trouble)?;
+        }
+        let spool = SpoolWatch::start(&[&folder.join("spool"), &lab.recordings()]).map_err(trouble)?;
+        let cli = Cli::new(sidecar.clone(), config);
+        let child = Child::new(cli.clone(), folder.join("sidecar.log")).map_err(|error| error.to_string())?;
+        let bench = Self {
+            needs,
+            folder,
+            cli,
+            repertoire,
+            lab,
+            site: site.clone(),
+            sidecar: Arc::new(Mutex::new(child)),
+            proxies,
+            house,
+            spool: Mutex::new(spool),
+            lock: tokio::sync::Mutex::new(None),
+            numbers: AtomicU16::new(1001),
+            secrets: Mutex::default(),
+        };
+        if bench.needs.sidecar {
+            bench.fate(Fate::Started).await?;
+        }
+        Ok(bench)
+    }
+
+    /// The URI of a number on this PBX.
+    pub(super) fn uri(&self, number: &str) -> String {
+        format!("sip:{number}@{}", self.lab.sip)
+    }
+
+    /// A phone of the house.
+    pub(super) fn house(&self, extension: u16) -> Option<&Phone> {
+        self.house.get(&extension)
+    }
+
+    /// A number that no other customer has.
+    pub(super) fn number(&self) -> String {
+        format!("+3319900{:04}", self.numbers.fetch_add(1, Ordering::Relaxed) % 10_000)
+    }
+
+    /// What must not be in the sidecar's log.
+    pub(super) fn never_log(&self, text: &str) {
+        lock(&self.secrets).insert(text.to_owned());
+    }
+
+    pub(super) async fn fate(&self, fate: Fate) -> Result<(), String> {
+        let sidecar = Arc::clone(&self.sidecar);
+        let done = blocking(move || {
+            let mut child = lock(&sidecar);
+            match fate {
+                Fate::Killed => {
+                    child.kill();
+                    Ok(())
+                }
+                Fate::Frozen => child.freeze(),
+                Fate::Thawed => child.thaw(),
+                Fate::Started => child.start(),
+            }
+        });
+        done.await?.map_err(|error| error.to_string())?;
+        if fate == Fate::Started {
+            self.site.let_vanish(&self.folder).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Takes, or gives back, the write lock of the index.
+    pub(super) async fn store(&self, locked: bool) -> Result<(), String> {
+        let mut held = self.lock.lock().await;
+        let trouble = |error: sqlx::Error| format!("the store's lock: {error}");
+        if locked {
+            let options = SqliteConnectOptions::new().filename(self.folder.join("index.sqlite"));
+            let mut connection = options.busy_timeout(REST).connect().await.map_err(trouble)?;
+            sqlx::raw_sql("BEGIN EXCLUSIVE").execute(&mut connection).await.map_err(trouble)?;
+            *held = Some(connection);
+        } else if let Some(mut connection) = held.take() {
+            sqlx::raw_sql("ROLLBACK").execute(&mut connection).await.map_err(trouble)?;
+            connection.close().await.map_err(trouble)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn link(&self, link: Link, trouble: Trouble) -> Result<(), String> {
+        let proxies = self.proxies.as_ref().ok_or("the bench has no proxies")?;
+        let proxy = match link {
+            Link::Ami => &proxies.ami,
+            Link::Ari => &proxies.ari,
+        };
+        match trouble {
+            Trouble::Cut => proxy.cut(),
+            Trouble::Refused => {
+                proxy.refuse(true);
+                proxy.cut();
+            }
+            Trouble::Swallowed => proxy.swallow(Direction::ToClient, true),
+            Trouble::Slow(by) => proxy.delay(Direction::ToClient, by),
+            Trouble::Well => proxy.heal(),
+        }
+        Ok(())
+    }
+
+    /// The ends of both logs, for the message of a failure.
+    pub(super) fn tails(&self) -> String {
+        let child = lock(&self.sidecar);
+        format!(
+            "the sidecar's last lines:\n{}\nAsterisk's last lines:\n{}",
+            child.log_tail(25),
+            self.lab.log_tail(15)
+        )
+    }
+
+    /// What holds for a bench whatever was played on it. Gives all that does not hold.
+    pub(super) async fn settle(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if let Err(why) = self.store(false).await {
+            wrong.push(why);
+        }
+        if self.proxies.is_some() {
+            for link in [Link::Ami, Link::Ari] {
+                let _ = self.link(link, Trouble::Well);
+            }
+        }
+        if lock(&self.sidecar).runs() {
+            wrong.extend(self.spool_empties().await);
+            wrong.extend(self.verify().await);
+        }
+        wrong.extend(self.files_belong().await);
+        wrong.extend(self.nobody_in_the_log());
+        let sidecar = Arc::clone(&self.sidecar);
+        let ended = blocking(move || {
+            let mut child = lock(&sidecar);
+            if child.runs() { child.end() } else { Some(0) }
+        });
+        if ended.await != Ok(Some(0)) {
+            wrong.push("asked to end (SIGTERM), the sidecar did not end with status 0".into());
+        }
+        let log = fs::copy(self.lab.log(), self.folder.join("asterisk.log"));
+        wrong.extend(log.err().map(|error| format!("Asterisk's log: {error}")));
+        wrong
+    }
+
+    async fn spool_empties(&self) -> Option<String> {
+        let deadline = Instant::now() + REST;
+        loop {
+            let present = lock(&self.spool).present();
+            if present.is_empty() {
+                return None;
+            }
+            if Instant::now() > deadline {
+                return Some(format!("the spool is not empty {REST:?} after the last call: {present:?}"));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn verify(&self) -> Option<String> {
+        match self.cli.ask(&["verify"]).await {
+            Ok(output) if output.status.success() => None,
+            Ok(output) => Some(format!(
+                "temoin verify: {}\n{}{}",
+                output.status,
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            )),
+            Err(why) => Some(why),
+        }
+    }
+
+    /// Every file that was ever in the spool belongs to a segment of the index.
+    async fn files_belong(&self) -> Option<String> {
+        let seen = match lock(&self.spool).seen() {
+            Ok(seen) => seen.clone(),
+            Err(error) => return Some(error.to_string()),
+        };
+        if seen.is_empty() {
+            return None;
+        }
+        if !self.needs.records {
+            return Some(format!("the spool was to have no file, ever; it had {seen:?}"));
+        }
+        let segments = match self.segments().await {
+            Ok(segments) => segments,
+            Err(why) => return Some(why),
+        };
+        let strays: Vec<&String> = seen
+            .iter()
+            .filter(|name| !segments.iter().any(|segment| name.contains(segment.as_str())))
+            .collect();
+        (!strays.is_empty()).then(|| format!("files in the spool that are no segment's: {strays:?}"))
+    }
+
+    async fn segments(&self) -> Result<Vec<String>, String> {
+        let calls = self.cli.json(&["calls", "--limit", "100000"]).await?;
+        let mut segments = Vec::new();
+        for call in calls["calls"].as_array().into_iter().flatten() {
+            if call["talked"].is_null() {
+                continue;
+            }
+            let story = self.cli.json(&["show", call["id"].as_str().unwrap_or_default()]).await?;
+            let ids = story["segments"].as_array().into_iter().flatten();
+            segments.extend(ids.filter_map(|segment| segment["id"].as_str().map(str::to_owned)));
+        }
+        Ok(segments)
+    }
+
+    fn nobody_in_the_log(&self) -> Vec<String> {
+        let log = lock(&self.sidecar).log();
+        let secrets = lock(&self.secrets);
+        let named = secrets.iter().filter(|secret| log.contains(secret.as_str()));
+        named.map(|secret| format!("the sidecar's log names a person: {secret:?}")).collect()
+    }
+}
+
+/// A queue for each phone of the house: `q2011` rings it, `l2011` rings it through a Local channel that stays.
+fn queues<'a>(extensions: impl Iterator<Item = &'a u16>) -> String {
+    let queue = |extension: &u16| {
+        format!(
+            "[q{extension}](ring)\nmember => PJSIP/{extension}\n[l{extension}](ring)\nmember => \
+             Local/{extension}@extensions/n,0,A{extension},PJSIP/{extension}\n"
+        )
+    };
+    extensions.map(queue).collect()
+}
+
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

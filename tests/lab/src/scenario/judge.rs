@@ -1,0 +1,408 @@
+//! Compares what came of a call with what must come of it: what was heard, what the index says, what is in the audio.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde_json::Value;
+use temoin_phone::{Audio, Ending, How, Side, Sound};
+use tokio::time::sleep;
+
+use super::bench::Bench;
+use super::file::{Expected, PromptHeard, Scenario, SegmentExpected};
+use super::sound::beside;
+use super::stage::{Dial, Member, Run};
+
+/// How long the index may take to come to rest after a call.
+const REST: Duration = Duration::from_secs(20);
+/// How far a segment's length may be from the time bridged (the flags `short` and `long` say when it is farther).
+const TOLERANCE: i64 = 100;
+/// The least share of a segment in which a party is heard, in tenths.
+const TENTHS: u32 = 9;
+
+/// A call as it came out, for whoever tells of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallSeen {
+    /// As `temoin show CALL --json` gives it; null where the sidecar knows nothing of it.
+    pub story: Value,
+    /// The recordings, by segment, as `temoin play` wrote them.
+    pub recordings: BTreeMap<String, PathBuf>,
+}
+
+/// Judges the runs of one copy. Gives the calls, and all that is wrong with them.
+pub(super) async fn judge(
+    bench: &Bench,
+    scenario: &Scenario,
+    members: &BTreeMap<&str, Member>,
+    runs: &[Run],
+    folder: &Path,
+) -> (Vec<CallSeen>, Vec<String>) {
+    let judge = Judge { bench, scenario, members, folder };
+    let (mut calls, mut wrong) = (Vec::new(), Vec::new());
+    let mut stories = match judge.stories(runs).await {
+        Ok(stories) => stories,
+        Err(why) => return (calls, vec![why]),
+    };
+    for run in runs {
+        for (name, cast) in &scenario.phones {
+            let calls = run.taken.iter().filter(|(of, _)| of == name);
+            let keys: String = calls.map(|(_, call)| call.ear().digits()).collect();
+            if keys != cast.keys {
+                wrong.push(differ(&format!("keys at {name}'s ear"), &cast.keys, &keys));
+            }
+        }
+        for (dial, expected) in run.dials.iter().zip(&scenario.calls) {
+            let mut faults = judge.heard(dial, expected);
+            let story = if expected.indexed { stories.pop_front().unwrap_or_default() } else { Value::Null };
+            let mut recordings = BTreeMap::new();
+            if expected.indexed {
+                faults.extend(judge.indexed(expected, &story));
+                faults.extend(judge.segments(run, expected, &story, &mut recordings).await);
+            }
+            let (no, of) = (calls.len() + 1, &dial.by);
+            wrong.extend(faults.iter().map(|fault| format!("call {no} (by {of}): {fault}")));
+            calls.push(CallSeen { story, recordings });
+        }
+    }
+    (calls, wrong)
+}
+
+struct Judge<'a> {
+    bench: &'a Bench,
+    scenario: &'a Scenario,
+    members: &'a BTreeMap<&'a str, Member>,
+    folder: &'a Path,
+}
+
+impl Judge<'_> {
+    /// The stories of all calls that the sidecar must know, in the order in which they were dialled, once they are over
+    /// and nothing waits any more.
+    async fn stories(&self, runs: &[Run]) -> Result<std::collections::VecDeque<Value>, String> {
+        let deadline = Instant::now() + REST;
+        let dialled = || runs.iter().flat_map(|run| run.dials.iter().zip(&self.scenario.calls));
+        let wanted: Vec<&Dial> =
+            dialled().filter(|(_, expected)| expected.indexed).map(|(dial, _)| dial).collect();
+        if wanted.is_empty() {
+            return self.unknown(runs).await.map(|()| Default::default());
+        }
+        loop {
+            let missing = match self.look(&wanted).await {
+                Ok(stories) => return Ok(stories),
+                Err(missing) => missing,
+            };
+            if Instant::now() > deadline {
+                return Err(format!("{REST:?} after the calls: {missing}"));
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn look(&self, wanted: &[&Dial]) -> Result<std::collections::VecDeque<Value>, String> {
+        let mut records = self.records().await?;
+        let mut stories = std::collections::VecDeque::new();
+        for dial in wanted {
+            let number =
+                self.members.get(dial.by.as_str()).map(|member| member.number.as_str()).unwrap_or_default();
+            // A hostile number may be stored in any shape; such a scenario plays alone.
+            let hostile = self.scenario.phones.get(&dial.by).is_some_and(|cast| cast.raw_from.is_some());
+            let since = |record: &Value| record["started"].as_str()?.parse::<Timestamp>().ok();
+            let is = |record: &Value| match hostile {
+                true => since(record).is_some_and(|started| started >= dial.when),
+                false => record["number"] == number,
+            };
+            let at = records.iter().position(is);
+            let record =
+                at.map(|at| records.remove(at)).ok_or_else(|| format!("no call of {} is known", dial.by))?;
+            if record["ended"].is_null() {
+                return Err(format!("the call of {} has not ended: {record}", dial.by));
+            }
+            let story = self.bench.cli.json(&["show", record["id"].as_str().unwrap_or_default()]).await?;
+            let rests = |segment: &Value| matches!(segment["state"].as_str(), Some("kept" | "disposed"));
+            if let Some(segment) = segments(&story).iter().find(|segment| !rests(segment)) {
+                return Err(format!("a segment is still {}: {segment}", segment["state"]));
+            }
+            stories.push_back(story);
+        }
+        Ok(stories)
+    }
+
+    /// All calls of the index, oldest first.
+    async fn records(&self) -> Result<Vec<Value>, String> {
+        let mut calls = self.bench.cli.json(&["calls", "--limit", "100000"]).await?;
+        let mut records = calls["calls"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        records.reverse();
+        Ok(records)
+    }
+
+    /// The sidecar, if there is one, knows none of these.
+    async fn unknown(&self, runs: &[Run]) -> Result<(), String> {
+        if !self.bench.needs.sidecar {
+            return Ok(());
+        }
+        let records = self.records().await?;
+        let known = |dial: &&Dial| {
+            let number = self.members.get(dial.by.as_str()).map(|member| member.number.as_str());
+            records.iter().any(|record| record["number"].as_str() == number)
+        };
+        match runs.iter().flat_map(|run| &run.dials).find(known) {
+            Some(dial) => Err(format!("the sidecar knows of the call of {}, and should not", dial.by)),
+            None => Ok(()),
+        }
+    }
+
+    fn heard(&self, dial: &Dial, expected: &Expected) -> Vec<String> {
+        let mut faults = Vec::new();
+        let ear = dial.call.ear();
+        let heard = self.bench.repertoire.heard(&mut dial.listener.clone(), ear, dial.at);
+        let voices = beside(&heard, ear, dial.at);
+        let heard: Vec<PromptHeard> = heard.iter().map(PromptHeard::from).collect();
+        if heard != expected.prompts {
+            faults.push(differ("prompts heard", &expected.prompts, &heard));
+        }
+        for (name, member) in self.members.iter().filter(|(name, _)| **name != dial.by) {
+            let wanted = expected.hears.iter().any(|wanted| wanted == name);
+            let lacks = voices.lacks_tone(member.tone, Duration::ZERO, Duration::MAX);
+            if wanted == lacks {
+                faults.push(format!("the customer {} {name}", if lacks { "did not hear" } else { "heard" }));
+            }
+        }
+        let keys = ear.digits();
+        if keys != expected.keys {
+            faults.push(differ("keys at the customer's ear", &expected.keys, &keys));
+        }
+        let ending = dial.call.ending();
+        if let Some(wanted) = &expected.ended {
+            let seen = ending.map_or_else(|| "still up".to_owned(), how);
+            if seen != *wanted {
+                faults.push(differ("end", wanted, &seen));
+            }
+        }
+        if let Some(wanted) = expected.cause {
+            let seen = ending.and_then(|ending| ending.cause);
+            if seen != Some(wanted) {
+                faults.push(differ("cause of the end", &Some(wanted), &seen));
+            }
+        }
+        faults
+    }
+
+    fn indexed(&self, expected: &Expected, story: &Value) -> Vec<String> {
+        let mut faults = Vec::new();
+        let call = &story["call"];
+        let drawn = !(expected.if_drawn && segments(story).is_empty());
+        if let Some(outcome) = expected.outcome.as_deref().filter(|_| drawn)
+            && call["outcome"] != outcome
+        {
+            faults.push(differ("outcome", &outcome, &call["outcome"]));
+        }
+        if let Some(agents) = &expected.agents
+            && strings(&call["agents"]) != *agents
+        {
+            faults.push(differ("agents", agents, &strings(&call["agents"])));
+        }
+        let entries: Vec<&Value> =
+            story["story"].as_array().into_iter().flatten().map(|link| &link["entry"]).collect();
+        let mut left = entries.iter();
+        for wanted in expected.journal.iter().filter(|_| drawn) {
+            if !left.any(|entry| is(entry, wanted)) {
+                let told: Vec<&str> = entries.iter().filter_map(|entry| entry["what"].as_str()).collect();
+                faults.push(format!("the journal lacks `{wanted}` at its place: {}", told.join(", ")));
+                break;
+            }
+        }
+        for single in &expected.journal_once {
+            let count = entries.iter().filter(|entry| is(entry, single)).count();
+            if count != 1 {
+                faults.push(format!("the journal has `{single}` {count} times, not once"));
+            }
+        }
+        for unwanted in &expected.journal_lacks {
+            if let Some(entry) = entries.iter().find(|entry| is(entry, unwanted)) {
+                faults.push(format!("the journal has `{unwanted}`: {entry}"));
+            }
+        }
+        faults
+    }
+
+    async fn segments(
+        &self,
+        run: &Run,
+        expected: &Expected,
+        story: &Value,
+        recordings: &mut BTreeMap<String, PathBuf>,
+    ) -> Vec<String> {
+        let seen = segments(story);
+        if expected.if_drawn && seen.is_empty() {
+            return Vec::new();
+        }
+        let mut faults = Vec::new();
+        if seen.len() != expected.segments.len() {
+            let brief = |segment: &Value| format!("{} {}", segment["state"], segment["closing"]["ending"]);
+            let seen: Vec<String> = seen.iter().map(brief).collect();
+            faults.push(format!(
+                "{} segments were to be there, {} are: {seen:?}",
+                expected.segments.len(),
+                seen.len()
+            ));
+        }
+        for (no, segment) in seen.iter().enumerate() {
+            let number = no + 1;
+            let recording = self.export(segment).await;
+            let recording = match recording {
+                Ok(recording) => recording,
+                Err(why) => {
+                    faults.push(format!("segment {number}: {why}"));
+                    continue;
+                }
+            };
+            if let Some(file) = &recording {
+                let id = segment["id"].as_str().unwrap_or_default().to_owned();
+                recordings.insert(id, file.clone());
+            }
+            if let Some(wanted) = expected.segments.get(no) {
+                let mut wrong = row(segment, wanted);
+                wrong.extend(length(run, segment, wanted));
+                wrong.extend(recording.iter().flat_map(|file| self.audio(file, expected, wanted)));
+                faults.extend(wrong.iter().map(|why| format!("segment {number}: {why}")));
+            }
+        }
+        faults
+    }
+
+    /// Writes a kept segment out by `temoin play`; what is disposed of must not play.
+    async fn export(&self, segment: &Value) -> Result<Option<PathBuf>, String> {
+        let id = segment["id"].as_str().ok_or("without an id")?;
+        let file = self.folder.join(format!("{id}.wav"));
+        let name = file.to_string_lossy();
+        let args = ["play", id, "--output", &name, "--reason", "scenario", "--who", "runner"];
+        let output = self.bench.cli.ask(&args).await?;
+        let kept = segment["state"] == "kept";
+        if output.status.success() != kept {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("is {}, and temoin play says {}: {said}", segment["state"], output.status));
+        }
+        Ok(kept.then_some(file))
+    }
+
+    fn audio(&self, file: &Path, expected: &Expected, wanted: &SegmentExpected) -> Vec<String> {
+        let customer = vec![self.scenario.customer_of(expected).to_owned()];
+        let sides = [("left", wanted.left.as_ref().unwrap_or(&customer)), ("right", &wanted.right)];
+        let audio = match Audio::wav(file) {
+            Ok(audio) if audio.channels() == 2 => audio,
+            Ok(audio) => return vec![format!("{} has {} channels", file.display(), audio.channels())],
+            Err(error) => return vec![error.to_string()],
+        };
+        let channels = [audio.channel(0), audio.channel(1)];
+        let mut faults = Vec::new();
+        for ((side, wanted), sound) in sides.into_iter().zip(channels) {
+            match sound {
+                Ok(sound) => faults.extend(self.voices(side, sound, wanted)),
+                Err(error) => faults.push(error.to_string()),
+            }
+        }
+        faults
+    }
+
+    fn voices(&self, side: &str, sound: &Sound, wanted: &[String]) -> Vec<String> {
+        let whole = sound.length();
+        let never = self.scenario.never_recorded.iter();
+        let spoken = never.map(|hz| (hz, sound.tone_time(*hz, Duration::ZERO, Duration::MAX)));
+        let mut faults: Vec<String> = spoken
+            .filter(|(_, heard)| !heard.is_zero())
+            .map(|(hz, heard)| format!("the tone of {hz} Hz is on the {side} for {} ms", heard.as_millis()))
+            .collect();
+        for (name, member) in self.members {
+            let heard = sound.tone_time(member.tone, Duration::ZERO, Duration::MAX);
+            if !wanted.iter().any(|wanted| wanted == name) {
+                if !heard.is_zero() {
+                    faults.push(format!("{name} is heard on the {side} for {} ms", heard.as_millis()));
+                }
+            } else if heard * 10 < whole * TENTHS {
+                let (heard, whole) = (heard.as_millis(), whole.as_millis());
+                faults.push(format!("{name} is heard on the {side} for {heard} of {whole} ms only"));
+            }
+        }
+        faults
+    }
+}
+
+/// What the index says of a segment, against what it must say.
+fn row(segment: &Value, wanted: &SegmentExpected) -> Vec<String> {
+    let mut faults = Vec::new();
+    if segment["state"] != *wanted.state {
+        faults.push(differ("state", &wanted.state, &segment["state"]));
+    }
+    let ending = &segment["closing"]["ending"];
+    if !wanted.ending.split(" | ").any(|wanted| ending == wanted) {
+        faults.push(differ("ending", &wanted.ending, ending));
+    }
+    let kept_for = match (&wanted.kept_for, wanted.state.as_str()) {
+        (Some(kept_for), _) => kept_for.clone(),
+        (None, "kept") => wanted.purposes.clone(),
+        (None, _) => Vec::new(),
+    };
+    for (what, wanted, seen) in
+        [("purposes", &wanted.purposes, &segment["purposes"]), ("kept_for", &kept_for, &segment["kept_for"])]
+    {
+        if strings(seen) != *wanted {
+            faults.push(differ(what, wanted, &strings(seen)));
+        }
+    }
+    let timing = ["short", "long"].map(str::to_owned);
+    let seen: BTreeSet<String> =
+        strings(&segment["flags"]).into_iter().filter(|flag| !timing.contains(flag)).collect();
+    let flags: BTreeSet<String> =
+        wanted.flags.iter().filter(|flag| !timing.contains(flag)).cloned().collect();
+    if seen != flags {
+        faults.push(differ("flags", &flags, &seen));
+    }
+    if wanted.state == "kept" && segment["retention"]["delete_by"].is_null() {
+        faults.push("it is not said until when it is kept".into());
+    }
+    faults
+}
+
+/// A segment is as long as it was to be, or says that it is not.
+fn length(run: &Run, segment: &Value, wanted: &SegmentExpected) -> Option<String> {
+    let instant = |of: &super::file::Instant| run.marks.get(&of.mark).map(|at| (*at, of.plus));
+    let ((from, before), (until, after)) =
+        instant(wanted.from.as_ref()?).zip(instant(wanted.until.as_ref()?))?;
+    let bridged = until.saturating_duration_since(from).as_millis() as i64 + after - before;
+    let seen = segment["millis"].as_i64()?;
+    let flagged = strings(&segment["flags"]).iter().any(|flag| flag == "short" || flag == "long");
+    let off = (seen - bridged).abs() > TOLERANCE;
+    (off && !flagged).then(|| format!("{seen} ms long where {bridged} ms were bridged, and not flagged"))
+}
+
+fn segments(story: &Value) -> &[Value] {
+    story["segments"].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn strings(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
+}
+
+/// `released how=admitted`: an entry of that name, with these values.
+fn is(entry: &Value, wanted: &str) -> bool {
+    let mut words = wanted.split(' ');
+    entry["what"].as_str() == words.next()
+        && words.filter_map(|word| word.split_once('=')).all(|(key, value)| match &entry[key] {
+            Value::String(text) => text == value,
+            other => other.to_string() == value,
+        })
+}
+
+fn how(ending: Ending) -> String {
+    match (ending.how, ending.by) {
+        (How::Bye, Side::Us) => "hangs-up".into(),
+        (How::Cancelled, Side::Us) => "gives-up".into(),
+        (How::Bye, Side::Them) => "hung-up-on".into(),
+        (How::Refused(status), _) => format!("refused {status}"),
+        (how, by) => format!("{how:?} by {by:?}"),
+    }
+}
+
+fn differ(what: &str, expected: &dyn std::fmt::Debug, seen: &dyn std::fmt::Debug) -> String {
+    format!("{what}: expected {expected:?}, seen {seen:?}")
+}

@@ -1,0 +1,239 @@
+//! A site for the sidecar: its policy, its packs, its prompts and its `temoin.toml`, put into a bench's folder.
+//!
+//! A site is a folder with `policy.toml`, with `temoin.toml` as far as it does not depend on the machine (extensions,
+//! lines, waits), and, where it does not use the shipped ones, with `packs/`. The campaigns of the policy are moved by
+//! whole days so that today is in their middle; nothing else of it is changed.
+
+use std::f64::consts::TAU;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::civil::Date;
+use jiff::{Span, Zoned};
+use toml::{Table, Value};
+
+/// What prompts can say: the ending of their files' names, `temoin-<text>.wav`.
+pub const TEXTS: [&str; 7] = ["opt-out", "opt-in", "notice", "info", "refused", "unavailable", "alternative"];
+
+/// A site.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What its customers hear.
+    pub prompts: Prompts,
+}
+
+/// Where prompts come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Prompts {
+    /// Short tones, another one for each text and language.
+    Tones,
+    /// A folder of languages, as `dialplans/sounds`.
+    Folder(PathBuf),
+}
+
+/// What `temoin.toml` says of the machine.
+#[derive(Clone, Debug)]
+pub(super) struct Machine<'a> {
+    /// Port of the manager interface, or of the proxy before it.
+    pub(super) ami: u16,
+    pub(super) ami_secret: &'a str,
+    /// Port of HTTP, or of the proxy before it.
+    pub(super) ari: u16,
+    pub(super) ari_secret: &'a str,
+}
+
+/// How long a generated prompt is: 60 packets.
+pub(super) const TONE_LENGTH: Duration = Duration::from_millis(1200);
+
+/// Languages of the generated prompts.
+const LANGUAGES: [&str; 2] = ["fr", "de"];
+
+/// For a line's own audio, under `broken/`: a file whose header promises what does not follow, and one that is
+/// gone once the sidecar has seen it.
+const TRUNCATED: &str = "truncated.wav";
+const VANISHING: &str = "vanishing.wav";
+
+impl Site {
+    /// Puts the site into a folder; gives the path of its `temoin.toml`.
+    pub(super) fn install(&self, folder: &Path, machine: &Machine<'_>) -> io::Result<PathBuf> {
+        fs::create_dir_all(folder.join("spool"))?;
+        let mut policy = read(&self.folder.join("policy.toml"))?;
+        move_campaigns(&mut policy, Zoned::now().date())?;
+        fs::write(folder.join("policy.toml"), policy.to_string())?;
+        let mut config = read(&self.folder.join("temoin.toml"))?;
+        let packs = self.folder.join("packs");
+        if packs.is_dir() {
+            config.insert("packs".into(), text(&std::path::absolute(packs)?));
+        }
+        let prompts = match &self.prompts {
+            Prompts::Tones => {
+                write_tones(&folder.join("prompts"))?;
+                write_broken(folder)?;
+                folder.join("prompts")
+            }
+            Prompts::Folder(prompts) => std::path::absolute(prompts)?,
+        };
+        for (key, value) in machine_half(folder, &prompts, machine) {
+            config.insert(key, value);
+        }
+        let file = folder.join("temoin.toml");
+        fs::write(&file, config.to_string())?;
+        Ok(file)
+    }
+
+    /// The folders in which the WAV files of what customers may hear lie, one for each language.
+    pub(super) fn sounds(&self, folder: &Path) -> Vec<PathBuf> {
+        let prompts = match &self.prompts {
+            Prompts::Tones => folder.join("prompts"),
+            Prompts::Folder(prompts) => prompts.clone(),
+        };
+        let languages = fs::read_dir(prompts).into_iter().flatten().flatten();
+        languages
+            .map(|entry| entry.path())
+            .filter(|path| path.is_dir())
+            .collect()
+    }
+
+    /// Takes away the prompt that was there when the sidecar looked.
+    pub(super) fn let_vanish(&self, folder: &Path) -> io::Result<()> {
+        match self.prompts {
+            Prompts::Tones => {
+                fs::remove_file(folder.join("broken").join(VANISHING)).or_else(|error| {
+                    // A second start of the sidecar finds it gone already.
+                    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+                })
+            }
+            Prompts::Folder(_) => Ok(()),
+        }
+    }
+}
+
+fn machine_half(folder: &Path, prompts: &Path, machine: &Machine<'_>) -> Table {
+    let inside = |name: &str| text(&folder.join(name));
+    let table = |pairs: Vec<(&str, Value)>| {
+        Value::Table(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+    };
+    let ami = table(vec![
+        ("host", "127.0.0.1".into()),
+        ("port", i64::from(machine.ami).into()),
+        ("user", "temoin".into()),
+        ("secret", machine.ami_secret.into()),
+    ]);
+    let ari = table(vec![
+        ("url", format!("http://127.0.0.1:{}", machine.ari).into()),
+        ("user", "temoin".into()),
+        ("password", machine.ari_secret.into()),
+    ]);
+    let keys = [
+        ("policy", inside("policy.toml")),
+        ("sampling_key", inside("sampling.key")),
+        ("asterisk", table(vec![("spool", inside("spool")), ("ami", ami), ("ari", ari)])),
+        ("store", table(vec![("path", inside("index.sqlite"))])),
+        ("vault", table(vec![("path", inside("vault")), ("key", inside("vault.key"))])),
+        ("prompts", table(vec![("folder", text(prompts))])),
+    ];
+    keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+fn read(file: &Path) -> io::Result<Table> {
+    let wrong =
+        |why: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {why}", file.display()));
+    fs::read_to_string(file)
+        .map_err(|error| wrong(error.to_string()))?
+        .parse()
+        .map_err(|error: toml::de::Error| wrong(error.to_string()))
+}
+
+fn text(path: &Path) -> Value {
+    Value::String(path.to_string_lossy().into_owned())
+}
+
+/// Moves every campaign with two dates so that `today` is in its middle, its length unchanged.
+fn move_campaigns(policy: &mut Table, today: Date) -> io::Result<()> {
+    let Some(Value::Table(campaigns)) = policy.get_mut("campaigns") else {
+        return Ok(());
+    };
+    for (name, campaign) in campaigns {
+        let day = |key: &str| campaign.get(key)?.as_datetime()?.to_string().parse::<Date>().ok();
+        let (Some(from), Some(until)) = (day("from"), day("until")) else {
+            continue;
+        };
+        let wrong = |error: jiff::Error| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("campaign {name}: {error}"))
+        };
+        let days = (until - from).get_days();
+        let from = today.checked_sub(Span::new().days(days / 2)).map_err(wrong)?;
+        let until = from.checked_add(Span::new().days(days)).map_err(wrong)?;
+        for (key, day) in [("from", from), ("until", until)] {
+            let Ok(day) = day.to_string().parse::<toml::value::Datetime>() else {
+                continue;
+            };
+            campaign[key] = Value::Datetime(day);
+        }
+    }
+    Ok(())
+}
+
+fn write_tones(prompts: &Path) -> io::Result<()> {
+    for (at, language) in LANGUAGES.iter().enumerate() {
+        let folder = prompts.join(language);
+        fs::create_dir_all(&folder)?;
+        for (n, name) in TEXTS.iter().enumerate() {
+            // Not a multiple of 50 Hz: each packet of a second is another one, so that it is known which was heard.
+            let hz = 2003.0 + 250.0 * n as f64 + 100.0 * at as f64;
+            write_tone(&folder.join(format!("temoin-{name}.wav")), hz)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_broken(folder: &Path) -> io::Result<()> {
+    let broken = folder.join("broken");
+    fs::create_dir_all(&broken)?;
+    let whole = folder.join("prompts").join(LANGUAGES[0]).join("temoin-opt-out.wav");
+    fs::copy(&whole, broken.join(VANISHING))?;
+    let bytes = fs::read(&whole)?;
+    fs::write(broken.join(TRUNCATED), &bytes[..bytes.len() / 2])
+}
+
+fn write_tone(file: &Path, hz: f64) -> io::Result<()> {
+    let value = |n: u128| (8000.0 * (TAU * hz * n as f64 / 8000.0).sin()) as i16;
+    let samples: Vec<i16> = (0..8 * TONE_LENGTH.as_millis()).map(value).collect();
+    write_wav(file, &samples)
+}
+
+/// Mono, 8 kHz, 16 bit.
+pub(super) fn write_wav(file: &Path, samples: &[i16]) -> io::Result<()> {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 8000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let wrong = |error: hound::Error| io::Error::other(format!("{}: {error}", file.display()));
+    let mut wav = hound::WavWriter::create(file, spec).map_err(wrong)?;
+    for sample in samples {
+        wav.write_sample(*sample).map_err(wrong)?;
+    }
+    wav.finalize().map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn campaigns_are_moved_around_today_and_nothing_else_is() {
+        let text = "site = \"s\"\n[campaigns.a]\nfrom = 2026-09-01\nuntil = 2026-11-30\nrate = 200\n[campaigns.b]\nfrom = 2026-09-01\n";
+        let mut policy: Table = text.parse().unwrap();
+        move_campaigns(&mut policy, "2031-03-10".parse().unwrap()).unwrap();
+        let of = |name: &str, key: &str| policy["campaigns"][name].get(key).unwrap().to_string();
+        assert_eq!((of("a", "from"), of("a", "until")), ("2031-01-24".into(), "2031-04-24".into()));
+        assert_eq!(of("b", "from"), "2026-09-01");
+        assert_eq!(policy["site"].as_str(), Some("s"));
+    }
+}

@@ -1,0 +1,277 @@
+//! Which prompts a customer heard, and whether whole: what came to his ear is compared with the files, sample by sample.
+//!
+//! A prompt is played from its file's beginning, so what is heard is what is in the file, but for the codec. It may begin
+//! anywhere in a packet: Asterisk leaves out the last 22 samples of a WAV file and fills the packet with what follows.
+//! One that began and broke off is known as cut. Stretches of silence tell nothing.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use temoin_phone::{Audio, Ear, Sound};
+
+use super::file::PromptHeard;
+use super::site::TEXTS;
+
+/// Samples in a packet.
+const FRAME: usize = 160;
+/// So many packets that are not silent tell a prompt, from its first on.
+const TELLING: usize = 5;
+/// So many packets may be lost on the way, or at the end.
+const LOST: usize = 2;
+/// Two packets are the same from this correlation on; A-law leaves 0.999, the next packet of a tone has less than 0.95.
+const SAME: f64 = 0.985;
+/// Below this root mean square a packet says nothing.
+const SILENT: f64 = 100.0;
+/// Samples are looked at without their last bits, so that sums over a packet fit.
+const BITS: u32 = 4;
+
+/// Every prompt that may be heard.
+#[derive(Debug, Default)]
+pub(super) struct Repertoire {
+    prompts: Vec<Prompt>,
+}
+
+#[derive(Debug)]
+struct Prompt {
+    text: &'static str,
+    /// From the first packet that is not silent to the last.
+    frames: Vec<Vec<i16>>,
+    /// How many of them tell it.
+    telling: usize,
+}
+
+/// A prompt as it was heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Heard {
+    pub(super) text: &'static str,
+    /// To its end.
+    pub(super) whole: bool,
+    /// How many samples had been heard before it.
+    pub(super) from: usize,
+    /// And with it.
+    pub(super) to: usize,
+}
+
+/// Listens to one call; what it has understood it does not look at again.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Listener {
+    understood: Vec<Heard>,
+    at: usize,
+}
+
+/// How far a prompt goes on.
+struct Match {
+    text: &'static str,
+    whole: bool,
+    from: usize,
+    to: usize,
+    /// It goes on as far as anything was heard.
+    open: bool,
+}
+
+impl Repertoire {
+    /// Adds a folder of one language; texts that it lacks are not missed.
+    pub(super) fn add(&mut self, folder: &Path) -> io::Result<()> {
+        for text in TEXTS {
+            let file = folder.join(format!("temoin-{text}.wav"));
+            if !file.exists() {
+                continue;
+            }
+            let audio = Audio::wav(&file).map_err(io::Error::other)?;
+            let samples = short(audio.channel(0).map_err(io::Error::other)?.samples());
+            let frames: Vec<Vec<i16>> = samples.chunks_exact(FRAME).map(<[i16]>::to_vec).collect();
+            let (Some(first), Some(last)) = (frames.iter().position(is_loud), frames.iter().rposition(is_loud))
+            else {
+                return Err(io::Error::other(format!("{}: nothing to be heard", file.display())));
+            };
+            self.prompts.push(Prompt::new(text, frames[first..=last].to_vec()));
+        }
+        Ok(())
+    }
+
+    /// The prompts in what an ear heard since an instant, in order; the last may not be over yet.
+    pub(super) fn heard(&self, listener: &mut Listener, ear: &Ear, from: Instant) -> Vec<Heard> {
+        let to = Instant::now();
+        let mut samples = short(ear.between(from, to).samples());
+        // Whole packets only: what is missing to the end of the time was not heard.
+        samples.truncate(ear.packets(from, to) * FRAME);
+        self.listen(listener, &samples)
+    }
+
+    fn listen(&self, listener: &mut Listener, samples: &[i16]) -> Vec<Heard> {
+        let mut at = listener.at;
+        // What is not told by now may be told by more.
+        let told = TELLING * 2 * FRAME;
+        let mut heard = listener.understood.clone();
+        while at + FRAME <= samples.len() {
+            let Some(found) = self.begins(samples, at) else {
+                at += FRAME;
+                if at + told <= samples.len() {
+                    listener.at = at;
+                }
+                continue;
+            };
+            heard.push(Heard { text: found.text, whole: found.whole, from: found.from, to: found.to });
+            at = found.to;
+            if !found.open {
+                listener.understood.clone_from(&heard);
+                listener.at = at;
+            }
+        }
+        heard
+    }
+
+    /// The prompt that begins within the packet at `at`; the longest, where several do.
+    fn begins(&self, samples: &[i16], at: usize) -> Option<Match> {
+        let frame = samples.get(at..at + FRAME)?;
+        if !is_loud(frame) && !samples.get(at + FRAME..at + 2 * FRAME).is_some_and(|next| is_loud(next)) {
+            return None;
+        }
+        let of = |prompt: &Prompt| (at..at + FRAME).find_map(|from| prompt.begins(samples, from));
+        self.prompts.iter().filter_map(of).max_by_key(|found| found.to)
+    }
+}
+
+impl Prompt {
+    fn new(text: &'static str, frames: Vec<Vec<i16>>) -> Self {
+        let loud = frames.iter().enumerate().filter(|(_, frame)| is_loud(frame));
+        let telling = loud.map(|(at, _)| at + 1).nth(TELLING - 1).unwrap_or(frames.len());
+        Self { text, frames, telling }
+    }
+
+    /// Whether it begins at this very sample; then how far it goes.
+    fn begins(&self, samples: &[i16], from: usize) -> Option<Match> {
+        let mut heard = samples[from..].chunks_exact(FRAME);
+        let told = self.frames.iter().take(self.telling).all(|frame| heard.next().is_some_and(|next| same(frame, next)));
+        if !told {
+            return None;
+        }
+        let (mut of_prompt, mut to, mut lost) = (self.telling, from + self.telling * FRAME, 0);
+        let mut next = heard.next();
+        while let (Some(frame), Some(sound)) = (self.frames.get(of_prompt), next) {
+            if same(frame, sound) {
+                to += FRAME;
+                next = heard.next();
+            } else {
+                // One that was lost: the next of the prompt must be here.
+                lost += 1;
+                if lost > LOST || !self.frames.get(of_prompt + 1).is_some_and(|after| same(after, sound)) {
+                    break;
+                }
+            }
+            of_prompt += 1;
+        }
+        let whole = of_prompt + LOST >= self.frames.len();
+        Some(Match { text: self.text, whole, from, to, open: next.is_none() && of_prompt < self.frames.len() })
+    }
+}
+
+impl From<&Heard> for PromptHeard {
+    fn from(heard: &Heard) -> Self {
+        Self { text: heard.text.to_owned(), whole: heard.whole }
+    }
+}
+
+/// What an ear heard beside prompts, for these are speech and may hold any tone for a moment.
+pub(super) fn beside(prompts: &[Heard], ear: &Ear, from: Instant) -> Sound {
+    let mut samples = ear.between(from, Instant::now()).samples().to_vec();
+    for prompt in prompts {
+        let end = (prompt.to + FRAME).min(samples.len());
+        samples[prompt.from.min(end)..end].fill(0);
+    }
+    Sound::new(samples, 8000)
+}
+
+/// The instant at which so many samples had come since `from`.
+pub(super) fn instant_of(ear: &Ear, from: Instant, samples: usize) -> Instant {
+    let count = samples.div_ceil(FRAME);
+    let (mut before, mut after) = (from, Instant::now());
+    while after.saturating_duration_since(before) > Duration::from_micros(50) {
+        let middle = before + (after - before) / 2;
+        if ear.packets(from, middle) >= count { after = middle } else { before = middle }
+    }
+    after
+}
+
+fn short(samples: &[i16]) -> Vec<i16> {
+    samples.iter().map(|sample| sample >> BITS).collect()
+}
+
+fn product(one: &[i16], other: &[i16]) -> f64 {
+    f64::from(one.iter().zip(other).map(|(x, y)| i32::from(*x) * i32::from(*y)).sum::<i32>())
+}
+
+fn loudness(frame: &[i16]) -> f64 {
+    (product(frame, frame) / frame.len().max(1) as f64).sqrt() * f64::from(1 << BITS)
+}
+
+fn is_loud(frame: impl AsRef<[i16]>) -> bool {
+    loudness(frame.as_ref()) >= SILENT
+}
+
+fn same(one: &[i16], other: &[i16]) -> bool {
+    let (a, b) = (loudness(one), loudness(other));
+    if a < SILENT || b < SILENT {
+        return a < 2.0 * SILENT && b < 2.0 * SILENT;
+    }
+    let scale = f64::from(1 << (2 * BITS)) / FRAME as f64;
+    product(one, other) * scale / (a * b) >= SAME
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tone(hz: f64, samples: usize) -> Vec<i16> {
+        let sample = |n: usize| 500.0 * (std::f64::consts::TAU * hz * n as f64 / 8000.0).sin();
+        (0..samples).map(|n| sample(n) as i16).collect()
+    }
+
+    fn prompt(text: &'static str, hz: f64) -> Prompt {
+        Prompt::new(text, tone(hz, 60 * FRAME).chunks_exact(FRAME).map(<[i16]>::to_vec).collect())
+    }
+
+    fn heard(samples: &[i16]) -> Vec<(&'static str, bool)> {
+        let repertoire = Repertoire { prompts: vec![prompt("opt-out", 2003.0), prompt("refused", 3003.0)] };
+        // In one go, and packet by packet as it comes: the same.
+        let whole = repertoire.listen(&mut Listener::default(), samples);
+        let mut listener = Listener::default();
+        let steps = (FRAME..=samples.len()).step_by(FRAME);
+        let piecemeal = steps.map(|to| repertoire.listen(&mut listener, &samples[..to])).last().unwrap_or_default();
+        assert_eq!(whole, piecemeal);
+        whole.iter().map(|heard| (heard.text, heard.whole)).collect()
+    }
+
+    #[test]
+    fn prompts_are_known_whole_cut_and_with_a_packet_lost() {
+        let (silence, whole) = (vec![0; 7 * FRAME], tone(2003.0, 60 * FRAME));
+        assert_eq!(heard(&[&silence[..], &whole, &silence].concat()), [("opt-out", true)]);
+        assert_eq!(heard(&[&whole[..30 * FRAME], &silence].concat()), [("opt-out", false)]);
+        assert_eq!(heard(&[&whole[..30 * FRAME], &whole].concat()), [("opt-out", false), ("opt-out", true)]);
+        assert_eq!(heard(&[&whole[..20 * FRAME], &whole[21 * FRAME..]].concat()), [("opt-out", true)]);
+        assert_eq!(heard(&tone(2253.0, 60 * FRAME)), []);
+        assert_eq!(heard(&silence), []);
+    }
+
+    #[test]
+    fn a_prompt_may_begin_within_a_packet() {
+        let one = &tone(2003.0, 60 * FRAME)[..60 * FRAME - 22];
+        let other = &tone(3003.0, 60 * FRAME)[..60 * FRAME - 22];
+        let both = [one, other, &[0; 44 + FRAME]].concat();
+        assert_eq!(heard(&both), [("opt-out", true), ("refused", true)]);
+    }
+
+    #[test]
+    fn shipped_prompts_are_told_apart() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../dialplans/sounds/fr"));
+        let mut repertoire = Repertoire::default();
+        repertoire.add(folder).unwrap();
+        for prompt in &repertoire.prompts {
+            let samples = prompt.frames.concat();
+            let heard = repertoire.listen(&mut Listener::default(), &samples);
+            let heard: Vec<_> = heard.iter().map(|heard| (heard.text, heard.whole)).collect();
+            assert_eq!(heard, [(prompt.text, true)]);
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! A line of a script: who does what. Parsed strictly; what it cannot be is an error that lists what it can be.
+//!
+//! `amel answers within 5s @up`: the actor, the act, how long it may take, and the name under which its instant is
+//! remembered. [`GRAMMAR`] has all acts.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+use temoin_phone::Way;
+
+/// All that a script can say, for whoever writes one.
+pub const GRAMMAR: &str = "\
+PHONE dials NUMBER             calls; {amel} in a number stands for the last two digits of amel's extension
+PHONE is called                waits until a call comes in, and takes it up
+PHONE is not called            no call came in since the last one was taken up
+PHONE answers                  the call that came in
+PHONE refuses STATUS           the call that came in
+PHONE answers by itself        every call from now on
+PHONE is busy | unplugged      for every call from now on
+PHONE hears PROMPT             waits until a prompt has begun
+PHONE hears PROMPT to its end  waits until it was heard whole
+PHONE hears PHONE              waits until the other one's tone is there
+PHONE no longer hears PHONE    waits until it is gone
+PHONE is ringing | answered | held | resumed | transferred | over
+PHONE presses KEYS [by info]   in RTP, 80 ms a key, unless told otherwise
+PHONE talks DURATION           waits by its own RTP clock
+PHONE and PHONE talk DURATION  each hears the other; then by the packets that both receive
+PHONE holds | resumes | refers to EXTENSION | hangs up | vanishes
+PHONE speaks HZ | again        another tone than its own; its own
+PHONE goes on at SEQUENCE      its RTP sequence numbers jump
+sidecar is killed | freezes | thaws | starts
+store is locked | is free      another program holds the write lock of the index
+ami | ari is cut | is refused | is swallowed | is slow by DURATION | is well
+at MARK + DURATION             waits for an instant
+any of these … within DURATION … @MARK";
+
+/// One line of a script.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Step {
+    /// As it was written.
+    pub line: String,
+    /// What is done.
+    pub act: Act,
+    /// How long it may take.
+    pub within: Option<Duration>,
+    /// The name of its instant.
+    pub mark: Option<String>,
+}
+
+/// What is done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// By a phone.
+    Phone(String, Does),
+    /// Two phones talk.
+    Talk(String, String, Duration),
+    /// To the sidecar.
+    Sidecar(Fate),
+    /// The index's write lock is held by somebody else (true), or free.
+    Store(bool),
+    /// To a link between sidecar and PBX.
+    Link(Link, Trouble),
+    /// Waits for an instant: a mark and a while.
+    At(String, Duration),
+}
+
+/// What a phone does, or waits for.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "GRAMMAR says it")]
+pub enum Does {
+    Dial(String),
+    BeCalled,
+    NotBeCalled,
+    Answer,
+    AnswerByItself,
+    Refuse(u16),
+    BeBusy,
+    BeUnplugged,
+    Hear(String),
+    HearWhole(String),
+    NoLongerHear(String),
+    Be(Condition),
+    Press(String, Way),
+    Talk(Duration),
+    Hold,
+    Resume,
+    Refer(String),
+    HangUp,
+    Vanish,
+    Speak(Option<u32>),
+    GoOnAt(u16),
+}
+
+/// Where a phone's call must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "GRAMMAR says it")]
+pub enum Condition {
+    Ringing,
+    Answered,
+    Held,
+    Resumed,
+    Transferred,
+    Over,
+}
+
+/// What happens to the sidecar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// `SIGKILL`.
+    Killed,
+    /// `SIGSTOP`.
+    Frozen,
+    /// `SIGCONT`.
+    Thawed,
+    /// Started, up to its `READY=1`.
+    Started,
+}
+
+/// A link between sidecar and PBX.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// The manager interface.
+    Ami,
+    /// HTTP and WebSocket.
+    Ari,
+}
+
+/// What is wrong with a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Connections are closed; new ones are taken.
+    Cut,
+    /// New connections are refused, and those that are there closed.
+    Refused,
+    /// What the PBX says gets lost, and nobody notices.
+    Swallowed,
+    /// What the PBX says comes late.
+    Slow(Duration),
+    /// Nothing any more.
+    Well,
+}
+
+impl TryFrom<String> for Step {
+    type Error = String;
+
+    fn try_from(line: String) -> Result<Self, String> {
+        let mut words: Vec<&str> = line.split_whitespace().collect();
+        let mark = match words.last().and_then(|word| word.strip_prefix('@')) {
+            Some(mark) if !mark.is_empty() => {
+                words.pop();
+                Some(mark.to_owned())
+            }
+            _ => None,
+        };
+        let within = match words[..] {
+            [.., "within", limit] => {
+                words.truncate(words.len() - 2);
+                Some(duration(limit)?)
+            }
+            _ => None,
+        };
+        let act =
+            act(&words)?.ok_or_else(|| format!("`{line}` is no step of a script; these are:\n{GRAMMAR}"))?;
+        Ok(Self { line, act, within, mark })
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line)
+    }
+}
+
+fn act(words: &[&str]) -> Result<Option<Act>, String> {
+    let phone = |name: &str, does| Some(Act::Phone(name.to_owned(), does));
+    let link = |name: &str| if name == "ami" { Link::Ami } else { Link::Ari };
+    Ok(match *words {
+        ["sidecar", "is", "killed"] => Some(Act::Sidecar(Fate::Killed)),
+        ["sidecar", "freezes"] => Some(Act::Sidecar(Fate::Frozen)),
+        ["sidecar", "thaws"] => Some(Act::Sidecar(Fate::Thawed)),
+        ["sidecar", "starts"] => Some(Act::Sidecar(Fate::Started)),
+        ["store", "is", "locked"] => Some(Act::Store(true)),
+        ["store", "is", "free"] => Some(Act::Store(false)),
+        [at @ ("ami" | "ari"), "is", "cut"] => Some(Act::Link(link(at), Trouble::Cut)),
+        [at @ ("ami" | "ari"), "is", "refused"] => Some(Act::Link(link(at), Trouble::Refused)),
+        [at @ ("ami" | "ari"), "is", "swallowed"] => Some(Act::Link(link(at), Trouble::Swallowed)),
+        [at @ ("ami" | "ari"), "is", "slow", "by", by] => {
+            Some(Act::Link(link(at), Trouble::Slow(duration(by)?)))
+        }
+        [at @ ("ami" | "ari"), "is", "well"] => Some(Act::Link(link(at), Trouble::Well)),
+        ["sidecar" | "store" | "ami" | "ari", ..] => None,
+        ["at", mark, "+", after] => Some(Act::At(mark.to_owned(), duration(after)?)),
+        [one, "and", other, "talk", long] => {
+            Some(Act::Talk(one.to_owned(), other.to_owned(), duration(long)?))
+        }
+        [name, ref does @ ..] => does_what(does)?.and_then(|does| phone(name, does)),
+        [] => None,
+    })
+}
+
+fn does_what(words: &[&str]) -> Result<Option<Does>, String> {
+    let be = |condition| Some(Does::Be(condition));
+    Ok(match *words {
+        ["dials", number] => Some(Does::Dial(number.to_owned())),
+        ["is", "called"] => Some(Does::BeCalled),
+        ["is", "not", "called"] => Some(Does::NotBeCalled),
+        ["answers"] => Some(Does::Answer),
+        ["answers", "by", "itself"] => Some(Does::AnswerByItself),
+        ["refuses", status] => Some(Does::Refuse(number(status)?)),
+        ["is", "busy"] => Some(Does::BeBusy),
+        ["is", "unplugged"] => Some(Does::BeUnplugged),
+        ["hears", what] => Some(Does::Hear(what.to_owned())),
+        ["hears", what, "to", "its", "end"] => Some(Does::HearWhole(what.to_owned())),
+        ["no", "longer", "hears", what] => Some(Does::NoLongerHear(what.to_owned())),
+        ["is", "ringing"] => be(Condition::Ringing),
+        ["is", "answered"] => be(Condition::Answered),
+        ["is", "held"] => be(Condition::Held),
+        ["is", "resumed"] => be(Condition::Resumed),
+        ["is", "transferred"] => be(Condition::Transferred),
+        ["is", "over"] => be(Condition::Over),
+        ["presses", keys] => Some(Does::Press(keys.to_owned(), Way::Rtp)),
+        ["presses", keys, "by", "info"] => Some(Does::Press(keys.to_owned(), Way::Info)),
+        ["talks", long] => Some(Does::Talk(duration(long)?)),
+        ["holds"] => Some(Does::Hold),
+        ["resumes"] => Some(Does::Resume),
+        ["refers", "to", extension] => Some(Does::Refer(extension.to_owned())),
+        ["hangs", "up"] => Some(Does::HangUp),
+        ["vanishes"] => Some(Does::Vanish),
+        ["speaks", "again"] => Some(Does::Speak(None)),
+        ["speaks", hz] => Some(Does::Speak(Some(number(hz)?))),
+        ["goes", "on", "at", sequence] => Some(Does::GoOnAt(number(sequence)?)),
+        _ => None,
+    })
+}
+
+fn number<T: std::str::FromStr>(word: &str) -> Result<T, String> {
+    word.parse().map_err(|_| format!("`{word}` is not such a number"))
+}
+
+/// `1500ms` or `2s`.
+pub(super) fn duration(word: &str) -> Result<Duration, String> {
+    let millis = match (word.strip_suffix("ms"), word.strip_suffix('s')) {
+        (Some(millis), _) => millis.parse::<u64>().ok(),
+        (None, Some(seconds)) => seconds.parse::<u64>().ok().and_then(|seconds| seconds.checked_mul(1000)),
+        (None, None) => None,
+    };
+    millis.map(Duration::from_millis).ok_or_else(|| format!("`{word}` is no duration: 1500ms or 2s"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(line: &str) -> Result<Step, String> {
+        Step::try_from(line.to_owned())
+    }
+
+    #[test]
+    fn limits_and_marks_stand_at_the_end() {
+        let read = step("amel is called within 5s @rung").unwrap();
+        assert_eq!(read.act, Act::Phone("amel".into(), Does::BeCalled));
+        assert_eq!((read.within, read.mark.as_deref()), (Some(Duration::from_secs(5)), Some("rung")));
+        let read = step("at told + 1980ms").unwrap();
+        assert_eq!(read.act, Act::At("told".into(), Duration::from_millis(1980)));
+        let read = step("caller presses *1 by info").unwrap();
+        assert_eq!(read.act, Act::Phone("caller".into(), Does::Press("*1".into(), Way::Info)));
+    }
+
+    #[test]
+    fn what_is_no_step_is_refused_with_all_that_are() {
+        for wrong in [
+            "",
+            "caller",
+            "caller sings",
+            "sidecar dials 8111",
+            "ami is slow by 3",
+            "at told + soon",
+            "amel refuses x",
+        ] {
+            assert!(step(wrong).is_err(), "{wrong}");
+        }
+        assert!(step("caller sings").unwrap_err().contains("PHONE hears PROMPT"));
+    }
+}

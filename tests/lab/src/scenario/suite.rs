@@ -1,0 +1,275 @@
+//! Plays many scenarios: benches beside each other as far as the machine allows, and on a bench everything at once that
+//! needs no phone that another one is using.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use super::bench::Bench;
+use super::file::Scenario;
+use super::judge::{CallSeen, judge};
+use super::sidecar::Sidecar;
+use super::site::{Site, write_wav};
+use super::stage::{Run, Stage, Stuck};
+
+/// So many benches are at work at once.
+const BENCHES: u32 = 3;
+/// So many scenarios are played at once on one bench.
+const AT_ONCE: usize = 10;
+
+/// Scenarios, and all that they need.
+#[derive(Clone, Debug)]
+pub struct Suite {
+    /// What is played.
+    pub scenarios: Vec<Scenario>,
+    /// By whose policy.
+    pub site: Site,
+    /// By which program.
+    pub sidecar: Sidecar,
+    /// The folder for all that remains: a folder for each bench (policy, logs, index, vault) and one for each scenario
+    /// (recordings, the phones' events). Emptied as it is used.
+    pub keep: PathBuf,
+}
+
+/// What came of one scenario, or of one bench.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The scenario's name, or `bench NAME`.
+    pub name: String,
+    /// Its title.
+    pub title: String,
+    /// Its sentence.
+    pub why: String,
+    /// How long it took.
+    pub took: Duration,
+    /// The calls, in order.
+    pub calls: Vec<CallSeen>,
+    /// All that was not as it must be; empty: all well.
+    pub wrong: Vec<String>,
+    /// Where to look.
+    pub remains: PathBuf,
+}
+
+impl Report {
+    /// Everything was as it must be.
+    pub fn is_well(&self) -> bool {
+        self.wrong.is_empty()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ... ", self.name)?;
+        if self.is_well() {
+            return write!(f, "ok ({:.1} s)", self.took.as_secs_f64());
+        }
+        writeln!(f, "FAILED ({:.1} s)\n  {}\n  {}", self.took.as_secs_f64(), self.title, self.why)?;
+        for wrong in &self.wrong {
+            writeln!(f, "  - {}", wrong.replace('\n', "\n    "))?;
+        }
+        write!(f, "  remains: {}", self.remains.display())
+    }
+}
+
+impl Suite {
+    /// Plays everything, telling each report as it comes; gives them all. Wants a multi-threaded runtime.
+    pub async fn run(self, mut tell: impl FnMut(&Report)) -> Vec<Report> {
+        let mut benches: BTreeMap<String, Vec<Scenario>> = BTreeMap::new();
+        for scenario in &self.scenarios {
+            benches.entry(scenario.bench.name.clone()).or_default().push(scenario.clone());
+        }
+        // The longest first.
+        let mut benches: Vec<(String, Vec<Scenario>)> = benches.into_iter().collect();
+        benches.sort_by_key(|(_, scenarios)| std::cmp::Reverse(scenarios.len()));
+        let shared = Arc::new(self);
+        let places = Arc::new(Semaphore::new(BENCHES as usize));
+        let (reports, mut told) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        for (name, scenarios) in benches {
+            let (suite, places, reports) = (Arc::clone(&shared), Arc::clone(&places), reports.clone());
+            tasks.spawn(async move {
+                let whole = scenarios.iter().any(|scenario| scenario.bench.whole_machine);
+                let wanted = if whole { BENCHES } else { 1 };
+                let Ok(_place) = places.acquire_many_owned(wanted).await else {
+                    return;
+                };
+                suite.on_bench(&name, scenarios, &reports).await;
+            });
+        }
+        drop(reports);
+        let mut all = Vec::new();
+        while let Some(report) = told.recv().await {
+            tell(&report);
+            all.push(report);
+        }
+        while tasks.join_next().await.is_some() {}
+        all
+    }
+
+    async fn on_bench(&self, name: &str, scenarios: Vec<Scenario>, reports: &mpsc::UnboundedSender<Report>) {
+        let begun = Instant::now();
+        let folder = self.keep.join(format!("bench-{name}"));
+        let report = |wrong: Vec<String>| {
+            Report {
+            name: format!("bench {name}"),
+            title: "What holds for every call".into(),
+            why: "The spool is empty, the journal is whole, every file is a segment's, no person is in the log.".into(),
+            took: begun.elapsed(),
+            calls: Vec::new(),
+            wrong,
+            remains: folder.clone(),
+        }
+        };
+        match Bench::start(&scenarios, &self.site, &self.sidecar, folder.clone()).await {
+            Ok(bench) => {
+                let bench = Arc::new(bench);
+                self.play_all(&bench, scenarios, reports).await;
+                let _ = reports.send(report(bench.settle().await));
+            }
+            Err(why) => {
+                let _ = reports.send(report(vec![why]));
+            }
+        }
+    }
+
+    async fn play_all(
+        &self,
+        bench: &Arc<Bench>,
+        scenarios: Vec<Scenario>,
+        reports: &mpsc::UnboundedSender<Report>,
+    ) {
+        let mut waiting: VecDeque<Scenario> = scenarios.into();
+        let mut busy: BTreeMap<String, BTreeSet<u16>> = BTreeMap::new();
+        let mut alone = false;
+        let mut playing = JoinSet::new();
+        loop {
+            let mut later = VecDeque::new();
+            while let Some(scenario) = waiting.pop_front() {
+                let phones = scenario.extensions();
+                let free = busy.values().all(|used| used.is_disjoint(&phones));
+                let room = if scenario.alone { busy.is_empty() } else { !alone && busy.len() < AT_ONCE };
+                if !(free && room) {
+                    later.push_back(scenario);
+                    continue;
+                }
+                alone = scenario.alone;
+                busy.insert(scenario.name.clone(), phones);
+                let (bench, remains) = (Arc::clone(bench), self.keep.join(&scenario.name));
+                playing.spawn(async move { play(&bench, &scenario, remains).await });
+            }
+            waiting = later;
+            match playing.join_next().await {
+                Some(Ok(report)) => {
+                    busy.remove(&report.name);
+                    alone = alone && !busy.is_empty();
+                    let _ = reports.send(report);
+                }
+                Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                Some(Err(_)) | None => return,
+            }
+        }
+    }
+}
+
+async fn play(bench: &Arc<Bench>, scenario: &Scenario, remains: PathBuf) -> Report {
+    let begun = Instant::now();
+    let (mut calls, mut wrong) = (Vec::new(), Vec::new());
+    let _ = fs::remove_dir_all(&remains);
+    if let Err(error) = fs::create_dir_all(&remains) {
+        wrong.push(format!("{}: {error}", remains.display()));
+    }
+    let mut copies = JoinSet::new();
+    for copy in 0..scenario.copies {
+        let (bench, scenario, remains) = (Arc::clone(bench), scenario.clone(), remains.clone());
+        copies.spawn(async move { play_copy(&bench, &scenario, copy, &remains).await });
+    }
+    while let Some(copy) = copies.join_next().await {
+        match copy {
+            Ok((seen, faults)) => {
+                calls.extend(seen);
+                wrong.extend(faults);
+            }
+            Err(error) => wrong.push(format!("a copy of the script broke off: {error}")),
+        }
+    }
+    if let Some(drawn) = scenario.drawn {
+        let kept = |call: &&CallSeen| {
+            call.story["segments"].as_array().into_iter().flatten().any(|segment| segment["state"] == "kept")
+        };
+        let seen = calls.iter().filter(kept).count();
+        if seen != drawn {
+            wrong.push(format!("{drawn} of {} calls were to be kept, {seen} are", calls.len()));
+        }
+    }
+    if !wrong.is_empty() {
+        wrong.push(bench.tails());
+    }
+    Report {
+        name: scenario.name.clone(),
+        title: scenario.title.clone(),
+        why: scenario.why.clone(),
+        took: begun.elapsed(),
+        calls,
+        wrong,
+        remains,
+    }
+}
+
+async fn play_copy(
+    bench: &Bench,
+    scenario: &Scenario,
+    copy: u16,
+    remains: &Path,
+) -> (Vec<CallSeen>, Vec<String>) {
+    let mut stage = match Stage::set(bench, scenario, copy).await {
+        Ok(stage) => stage,
+        Err(stuck) => return (Vec::new(), vec![say(&stuck)]),
+    };
+    let mut runs: Vec<Run> = Vec::new();
+    let mut wrong = Vec::new();
+    for _ in 0..scenario.repeat {
+        let (run, played) = stage.play().await;
+        if scenario.copies == 1 {
+            wrong.extend(leave_ears(&run, remains));
+        }
+        match played {
+            Ok(()) => runs.push(run),
+            Err(stuck) => {
+                wrong.push(say(&stuck));
+                break;
+            }
+        }
+    }
+    let (calls, faults) = judge(bench, scenario, stage.members(), &runs, remains).await;
+    wrong.extend(faults);
+    for (name, member) in stage.members() {
+        let events: String = member.phone.events().iter().map(|event| format!("{event}\n")).collect();
+        let file = remains.join(format!("{name}-{copy}.events"));
+        if let Err(error) = fs::write(&file, events) {
+            wrong.push(format!("{}: {error}", file.display()));
+        }
+    }
+    for (no, call) in calls.iter().enumerate() {
+        let _ = fs::write(remains.join(format!("call-{copy}-{}.json", no + 1)), format!("{:#}", call.story));
+    }
+    (calls, wrong)
+}
+
+/// What each customer heard, as a WAV file.
+fn leave_ears(run: &Run, remains: &Path) -> Option<String> {
+    run.dials.iter().enumerate().find_map(|(no, dial)| {
+        let heard = dial.call.ear().between(dial.at, Instant::now());
+        let file = remains.join(format!("heard-by-{}-{}.wav", dial.by, no + 1));
+        write_wav(&file, heard.samples()).err().map(|error| error.to_string())
+    })
+}
+
+fn say(stuck: &Stuck) -> String {
+    format!("step `{}`: {}", stuck.step, stuck.why)
+}
