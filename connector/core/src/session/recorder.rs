@@ -135,6 +135,11 @@ impl Past {
 }
 
 impl Live {
+    /// Whether a purpose of it remains.
+    pub(super) fn keeps_something(&self) -> bool {
+        !self.purposes.is_subset(&self.erased)
+    }
+
     /// Whether what may be recorded now is what this segment records: the same legs, purposes and rules.
     fn is(&self, wish: &Wish) -> bool {
         self.purposes == wish.decision.recorded_purposes
