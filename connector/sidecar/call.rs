@@ -10,11 +10,12 @@ use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use temoin_core::command::{Command, DriverError, Notice, Order};
-use temoin_core::event::CallEvent;
-use temoin_core::id::{CallId, SegmentId};
-use temoin_core::ports::{Change, Clock, PbxDriver, Store};
-use temoin_core::session::Session;
+use temoin_core::event::{CallEvent, Direction};
+use temoin_core::id::{CallId, LegId, OrderNo, SegmentId};
+use temoin_core::ports::{CallRecord, Change, Clock, PbxDriver, SegmentQuery, Store, StoreError};
+use temoin_core::session::{Rules, Session};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::outbox::Outbox;
 
@@ -57,6 +58,9 @@ impl Alarms {
     }
 }
 
+/// Between two tries while the index is away.
+const AGAIN: Duration = Duration::from_millis(250);
+
 type Answers = FuturesUnordered<BoxFuture<'static, CallEvent>>;
 
 /// Runs a call to its end.
@@ -82,9 +86,92 @@ pub async fn run(
             () = tokio::time::sleep(wake.unwrap_or(Duration::MAX / 2)), if wake.is_some() => CallEvent::Woken,
         };
         let now = desktop.clock.now();
-        tracing::debug!(call = %session.call(), ?event, "event");
+        tracing::debug!(call = %session.call(), event = name(&event), "event");
         let commands = session.step(now, event);
         perform(&session, commands, &desktop, &mut answers);
+    }
+}
+
+/// A leg that was found alive.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The call.
+    pub call: CallId,
+    /// Its channel.
+    pub leg: LegId,
+}
+
+/// Runs a call that was found alive. Its recorders are stopped at once; what is known of it is read once `closed` is
+/// ready, as soon as the index answers.
+pub async fn adopt(
+    found: Found,
+    rules: Arc<Rules>,
+    seed: [u8; 32],
+    closed: CancellationToken,
+    events: mpsc::UnboundedReceiver<CallEvent>,
+    desktop: Desktop,
+) {
+    let Found { call, leg } = found;
+    let mut stopped = false;
+    let (record, segments) = loop {
+        let stop = async {
+            if !stopped {
+                let reply = desktop.driver.perform(&call, &leg, OrderNo(0), Order::Stop).await;
+                stopped = matches!(reply, Ok(_) | Err(DriverError::Gone));
+            }
+        };
+        let known = async {
+            if tokio::time::timeout(AGAIN, closed.cancelled()).await.is_err() {
+                return Err(StoreError::Unavailable("segments of an earlier run are not closed yet".into()));
+            }
+            let record = desktop.store.call(&call).await?;
+            Ok((record, desktop.store.segments(SegmentQuery::Call(call.clone())).await?))
+        };
+        match tokio::join!(stop, known).1 {
+            Ok(known) => break known,
+            Err(error) => {
+                tracing::warn!(%error, %call, "what is known of a running call cannot be read; it is tried again");
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    };
+    let now = desktop.clock.now();
+    let record = record.unwrap_or_else(|| CallRecord {
+        id: call,
+        line: "unknown".into(),
+        direction: Direction::Inbound,
+        number: None,
+        queue: None,
+        agents: Vec::new(),
+        started: now,
+        talked: None,
+        ended: None,
+        outcome: "found-after-restart".into(),
+    });
+    let (session, commands) = Session::adopt(now, record, leg, &segments, rules, seed);
+    run(session, commands, events, desktop).await;
+}
+
+/// What an event is, for logs: never what was pressed, nor by whom.
+fn name(event: &CallEvent) -> &'static str {
+    match event {
+        CallEvent::Returned { .. } => "returned",
+        CallEvent::Played { .. } => "played",
+        CallEvent::Pressed { .. } => "pressed",
+        CallEvent::Noted { .. } => "noted",
+        CallEvent::Parties { .. } => "parties",
+        CallEvent::RecorderStarted { .. } => "recorder-started",
+        CallEvent::RecorderStopped { .. } => "recorder-stopped",
+        CallEvent::Ended { .. } => "ended",
+        CallEvent::LinkLost { .. } => "link-lost",
+        CallEvent::LinkBack => "link-back",
+        CallEvent::Done { .. } => "done",
+        CallEvent::Failed { .. } => "failed",
+        CallEvent::Opened(_) => "opened",
+        CallEvent::NotOpened(..) => "not-opened",
+        CallEvent::Drawn(_) => "drawn",
+        CallEvent::NotDrawn(_) => "not-drawn",
+        CallEvent::Woken => "woken",
     }
 }
 
@@ -105,8 +192,11 @@ fn perform(session: &Session, commands: Vec<Command>, desktop: &Desktop, answers
             Command::Notify(notice) => desktop.alarms.raise(call, &notice),
             Command::Open(segment, entry) => {
                 let id = segment.id;
-                changes.extend([Change::Journal(entry), Change::Open(*segment)]);
-                let durable = desktop.outbox.commit(std::mem::take(&mut changes));
+                // What happened before it stays written down, even where the opening is refused.
+                if !changes.is_empty() {
+                    desktop.outbox.post(std::mem::take(&mut changes));
+                }
+                let durable = desktop.outbox.commit(vec![Change::Journal(entry), Change::Open(*segment)]);
                 answers.push(
                     durable
                         .map(move |result| match result {

@@ -1,26 +1,26 @@
 //! The command line. Exit codes, the same for every command: 0 well; 1 something is wrong with what was looked at
-//! (findings, a broken journal); 2 the call or a file it needs is not usable; 3 nothing by that name; 4 the index, the
-//! vault or the PBX is not available now.
+//! (findings, a broken journal, a damaged recording); 2 the call or a file it needs is not usable; 3 nothing by that
+//! name; 4 the index, the vault or the PBX is not available now.
 
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use temoin_core::facts::Facts;
 use temoin_core::id::{CallId, SegmentId};
 use temoin_core::journal::{Entry, What};
-use temoin_core::policy::Policy;
-use temoin_core::ports::{
-    CallQuery, Change, Clock as _, SegmentQuery, Store as _, StoreError, Vault as _, VaultError,
-};
+use temoin_core::ports::{CallQuery, Change, Clock as _, SegmentQuery, Store, StoreError, Vault, VaultError};
+use temoin_core::segment::{Sealed, State};
 use temoin_core::{audit, decide};
 
 use crate::clock::SystemClock;
-use crate::config::{Config, LogFormat};
-use crate::rules::{self, Fault};
-use crate::{keep, show, wiring};
+use crate::config::{Config, LogFormat, hex};
+use crate::fault::Fault;
+use crate::{check, keep, rules, show, wiring};
 
 /// Lawful call recording beside an existing Asterisk.
 #[derive(Debug, Parser)]
@@ -40,7 +40,8 @@ struct Cli {
 enum Command {
     /// Stand beside the PBX and do the work. SIGHUP reads policy and configuration anew.
     Serve,
-    /// Look at configuration, policy, packs and sounds, and tell all that is wrong.
+    /// Look at configuration, policy, packs, sounds, keys and folders, and tell all that is wrong. Codes that begin
+    /// with E must be mended (exit code 1); those with W are for a person to think about.
     Check,
     /// List calls, newest first.
     Calls(CallsArgs),
@@ -129,6 +130,8 @@ enum SamplingCommand {
 enum Failure {
     /// 1, and everything was said already.
     Found,
+    /// 1.
+    Wrong(String),
     /// 2.
     Unusable(Vec<String>),
     /// 3.
@@ -153,30 +156,36 @@ fn run(cli: Cli) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("temoin: no runtime: {error}");
+            complain(&format!("no runtime: {error}"));
             return ExitCode::from(4);
         }
     };
     let (code, messages) = match runtime.block_on(command(cli)) {
         Ok(()) => (0, Vec::new()),
         Err(Failure::Found) => (1, Vec::new()),
+        Err(Failure::Wrong(message)) => (1, vec![message]),
         Err(Failure::Unusable(messages)) => (2, messages),
         Err(Failure::NotFound(message)) => (3, vec![message]),
         Err(Failure::Unavailable(message)) => (4, vec![message]),
     };
     for message in messages {
-        eprintln!("temoin: {message}");
+        complain(&message);
     }
     // Blocking reads of files must not hold the exit up.
     runtime.shutdown_background();
     ExitCode::from(code)
 }
 
+/// Where nobody listens to what went wrong, that is no reason to fall.
+fn complain(message: &str) {
+    let _ = writeln!(std::io::stderr(), "temoin: {message}");
+}
+
 async fn command(cli: Cli) -> Outcome {
     let Cli { config, json, command } = cli;
     match command {
         Command::Serve => serve(&config).await,
-        Command::Check => check(&config, json),
+        Command::Check => look(&config, json),
         Command::Calls(args) => calls(&config, json, args).await,
         Command::Show { call } => story(&config, json, call).await,
         Command::Play(args) => play(&config, json, args).await,
@@ -189,7 +198,11 @@ async fn command(cli: Cli) -> Outcome {
 }
 
 async fn serve(file: &Path) -> Outcome {
-    let (rules, config, faults) = rules::load(file).map_err(unusable)?;
+    let faults = check::look(file);
+    if !check::is_usable(&faults) {
+        return Err(unusable(faults.into_iter().filter(|fault| fault.bars).collect()));
+    }
+    let (rules, config) = rules::load(file).map_err(unusable)?;
     logs(&config);
     for fault in faults {
         tracing::warn!(%fault, "not well");
@@ -205,6 +218,7 @@ fn logs(config: &Config) {
         .or_else(|| tracing_subscriber::EnvFilter::try_new(config.log.level.as_deref()?).ok())
         .unwrap_or_else(|| tracing_subscriber::EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = lines.log_internal_errors(false);
     // A second call in one process (tests) keeps the first.
     let _ = match config.log.format {
         LogFormat::Text => lines.with_ansi(false).try_init(),
@@ -212,44 +226,34 @@ fn logs(config: &Config) {
     };
 }
 
-fn check(file: &Path, json: bool) -> Outcome {
-    let (faults, fatal) = match rules::load(file) {
-        Ok((rules, _, mut faults)) => {
-            faults.extend(rules.policy.left_out().iter().cloned().map(Fault::Law));
-            (faults, false)
-        }
-        Err(faults) => (faults, true),
-    };
+fn look(file: &Path, json: bool) -> Outcome {
+    if let Err(error) = std::fs::File::open(file) {
+        let hint = "name the file with --config, or put it there";
+        return Err(Failure::Unusable(vec![format!("{}: {error}; {hint}", file.display())]));
+    }
+    let faults = check::look(file);
+    let usable = check::is_usable(&faults);
     if json {
-        print(&json!({ "usable": !fatal, "findings": faults.iter().map(finding).collect::<Vec<_>>() }))?;
+        print(&json!({ "usable": usable, "findings": faults }))?;
     } else {
         for fault in &faults {
             say(format_args!("{fault}"))?;
         }
-        let verdict = match (fatal, faults.len()) {
-            (true, count) => format!("not usable: {count} finding(s)"),
-            (false, 0) => "all well".to_owned(),
-            (false, count) => format!("usable, {count} finding(s)"),
+        let errors = faults.iter().filter(|fault| fault.is_error()).count();
+        let warnings = faults.len() - errors;
+        let verdict = match (usable, faults.len()) {
+            (_, 0) => "all well".to_owned(),
+            (true, _) => format!("usable: {errors} to mend, {warnings} to think about"),
+            (false, _) => format!("not usable: {errors} to mend, {warnings} to think about"),
         };
         say(format_args!("{verdict}"))?;
     }
-    if fatal || !faults.is_empty() { Err(Failure::Found) } else { Ok(()) }
-}
-
-fn finding(fault: &Fault) -> serde_json::Value {
-    match fault {
-        Fault::Config(error) => json!({
-            "code": "E-CONFIG", "file": error.file, "line": error.place.map(|(line, _)| line),
-            "column": error.place.map(|(_, column)| column), "message": error.message,
-        }),
-        Fault::Law(finding) => json!(finding),
-    }
+    if faults.iter().any(Fault::is_error) { Err(Failure::Found) } else { Ok(()) }
 }
 
 async fn calls(file: &Path, json: bool, args: CallsArgs) -> Outcome {
     let (config, _) = config(file)?;
     let zone = show::zone(&config);
-    let digits = args.number.map(|number| number.chars().filter(char::is_ascii_digit).collect::<String>());
     let bound = |text: Option<String>, end| {
         text.map(|text| {
             show::instant(&text, &zone, end).ok_or_else(|| {
@@ -259,8 +263,7 @@ async fn calls(file: &Path, json: bool, args: CallsArgs) -> Outcome {
         .transpose()
     };
     let query = CallQuery {
-        // A national number is found by its digits without the leading 0, as the PBX may have it either way.
-        number: digits.map(|digits| digits.strip_prefix('0').map(str::to_owned).unwrap_or(digits)),
+        number: args.number,
         agent: args.agent,
         line: args.line,
         from: bound(args.from, false)?,
@@ -268,7 +271,7 @@ async fn calls(file: &Path, json: bool, args: CallsArgs) -> Outcome {
         outcome: args.state,
         limit: args.limit,
     };
-    let store = wiring::index(&config).await.map_err(unavailable)?;
+    let store = index(&config).await?;
     let calls = store.calls(&query).await.map_err(unavailable)?;
     if json {
         return print(&json!({ "calls": calls }));
@@ -279,7 +282,7 @@ async fn calls(file: &Path, json: bool, args: CallsArgs) -> Outcome {
 async fn story(file: &Path, json: bool, call: String) -> Outcome {
     let (config, _) = config(file)?;
     let zone = show::zone(&config);
-    let store = wiring::index(&config).await.map_err(unavailable)?;
+    let store = index(&config).await?;
     let id = CallId(call);
     let record = store.call(&id).await.map_err(unavailable)?;
     let record =
@@ -300,14 +303,15 @@ async fn play(file: &Path, json: bool, args: PlayArgs) -> Outcome {
     let id = SegmentId::parse(&args.segment).ok_or_else(|| {
         Failure::Unusable(vec![format!("`{}` is not a segment; `temoin show` lists them", args.segment)])
     })?;
-    let store = wiring::index(&config).await.map_err(unavailable)?;
+    let store = index(&config).await?;
     let record = store.segments(SegmentQuery::Id(id)).await.map_err(unavailable)?.pop();
     let record = record.ok_or_else(|| Failure::NotFound(format!("no segment {id}")))?;
     let state = record.state;
-    let sealed = record.sealed.ok_or_else(|| {
+    // What waits to be erased is not to be heard any more, although it is still there.
+    let sealed = record.sealed.filter(|_| state == State::Kept).ok_or_else(|| {
         Failure::NotFound(format!("segment {id} cannot be listened to: it is {}", show::state(state)))
     })?;
-    let vault = wiring::vault(&config).await.map_err(|error| Failure::Unavailable(format!("{error:#}")))?;
+    let vault = vault(&config).await?;
     // The listening is in the journal before the first byte is out.
     let entry = Entry {
         at: SystemClock.now(),
@@ -316,53 +320,70 @@ async fn play(file: &Path, json: bool, args: PlayArgs) -> Outcome {
         what: What::Listened { who: args.who, reason: args.reason },
     };
     store.commit(vec![Change::Journal(entry)]).await.map_err(unavailable)?;
-    let unwritable =
-        |error: std::io::Error| Failure::Unusable(vec![format!("{}: {error}", args.output.display())]);
-    let mut out = std::fs::File::create(&args.output).map_err(unwritable)?;
-    let mut at = 0;
+    let sha256 = match write_out(&vault, id, &sealed, &args.output).await {
+        Ok(sha256) if record.sha256.as_ref().is_none_or(|known| *known == sha256) => sha256,
+        failed => {
+            // Half a recording is none. What is no file (a pipe) is left alone.
+            if std::fs::metadata(&args.output).is_ok_and(|found| found.is_file()) {
+                let _ = std::fs::remove_file(&args.output);
+            }
+            failed?;
+            let message = format!("segment {id} is not what was recorded: its SHA-256 differs from the index");
+            return Err(Failure::Wrong(message));
+        }
+    };
+    let bytes = sealed.plain_len;
+    if json {
+        return print(&json!({ "segment": id, "file": args.output, "bytes": bytes, "sha256": sha256 }));
+    }
+    say(format_args!("{} ({bytes} bytes)", args.output.display()))
+}
+
+/// Writes a recording to a file that only its owner can read; gives its SHA-256, hex.
+async fn write_out(vault: &dyn Vault, id: SegmentId, sealed: &Sealed, to: &Path) -> Result<String, Failure> {
     const STEP: u64 = 1 << 20;
+    let unwritable = |error: std::io::Error| Failure::Unusable(vec![format!("{}: {error}", to.display())]);
+    let mut options = std::fs::OpenOptions::new();
+    let mut out =
+        options.write(true).create(true).truncate(true).mode(0o600).open(to).map_err(unwritable)?;
+    let mut hash = Sha256::new();
+    let mut at = 0;
     while at < sealed.plain_len {
-        let bytes = vault.read(id, &sealed, at..at + STEP).await.map_err(|error| match error {
+        let bytes = vault.read(id, sealed, at..at + STEP).await.map_err(|error| match error {
             VaultError::Unavailable(_) => Failure::Unavailable(error.to_string()),
-            VaultError::Missing(_) => Failure::NotFound(error.to_string()),
-            VaultError::Damaged(..) => Failure::Unusable(vec![error.to_string()]),
+            VaultError::Missing(_) | VaultError::Damaged(..) => Failure::Wrong(error.to_string()),
         })?;
         if bytes.is_empty() {
             break;
         }
         at += bytes.len() as u64;
+        hash.update(&bytes);
         out.write_all(&bytes).map_err(unwritable)?;
     }
-    if json {
-        return print(&json!({ "segment": id, "file": args.output, "bytes": at, "sha256": record.sha256 }));
-    }
-    say(format_args!("{} ({at} bytes)", args.output.display()))
+    Ok(hex(&hash.finalize()))
 }
 
 fn decide(args: DecideArgs) -> Outcome {
-    let policy = policy(&args.policy, args.packs.as_deref())?;
+    let texts = rules::Texts::of(&args.policy, args.packs.as_deref()).map_err(|fault| unusable(vec![fault]))?;
+    let policy = texts.policy().map_err(unusable)?;
     let mut text = String::new();
     let read = if args.facts == Path::new("-") {
         std::io::Read::read_to_string(&mut std::io::stdin(), &mut text).map(drop)
     } else {
         std::fs::read_to_string(&args.facts).map(|read| text = read)
     };
-    read.map_err(|error| Failure::Unusable(vec![format!("{}: {error}", args.facts.display())]))?;
-    let facts: Facts = serde_json::from_str(&text)
-        .map_err(|error| Failure::Unusable(vec![format!("{}: {error}", args.facts.display())]))?;
+    let unreadable = |error: &dyn std::fmt::Display| {
+        Failure::Unusable(vec![format!("{}: {error}", args.facts.display())])
+    };
+    read.map_err(|error| unreadable(&error))?;
+    let facts: Facts = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
     print(&json!(decide::explain(&facts, &policy)))
-}
-
-fn policy(file: &Path, packs: Option<&Path>) -> Result<Policy, Failure> {
-    let texts = rules::Texts::of(file, packs).map_err(|error| Failure::Unusable(vec![error.to_string()]))?;
-    Policy::load((&texts.site.0, &texts.site.1), &texts.packs())
-        .map_err(|findings| Failure::Unusable(findings.iter().map(ToString::to_string).collect()))
 }
 
 async fn verify_all(file: &Path, json: bool) -> Outcome {
     let (config, _) = config(file)?;
-    let store = wiring::index(&config).await.map_err(unavailable)?;
-    let vault = wiring::vault(&config).await.map_err(|error| Failure::Unavailable(format!("{error:#}")))?;
+    let store = index(&config).await?;
+    let vault = vault(&config).await?;
     let report =
         keep::verify(&store, &vault).await.map_err(|error| Failure::Unavailable(error.to_string()))?;
     if json {
@@ -374,8 +395,8 @@ async fn verify_all(file: &Path, json: bool) -> Outcome {
 }
 
 async fn audit_draws(file: &Path, json: bool, campaign: &str) -> Outcome {
-    let (rules, config, _) = rules::load(file).map_err(unusable)?;
-    let store = wiring::index(&config).await.map_err(unavailable)?;
+    let (rules, config) = rules::load(file).map_err(unusable)?;
+    let store = index(&config).await?;
     let draws = store.draws(campaign).await.map_err(unavailable)?;
     if draws.is_empty() {
         return Err(Failure::NotFound(format!("no call was drawn for a campaign `{campaign}`")));
@@ -390,7 +411,25 @@ async fn audit_draws(file: &Path, json: bool, campaign: &str) -> Outcome {
 }
 
 fn config(file: &Path) -> Result<(Config, String), Failure> {
-    Config::read(file).map_err(|errors| Failure::Unusable(errors.iter().map(ToString::to_string).collect()))
+    Config::read(file).map_err(unusable)
+}
+
+/// The index, which `serve` makes: looking for something must not leave an empty one behind.
+async fn index(config: &Config) -> Result<impl Store + use<>, Failure> {
+    there(&config.store.path, "index")?;
+    wiring::index(config).await.map_err(unavailable)
+}
+
+async fn vault(config: &Config) -> Result<impl Vault + use<>, Failure> {
+    there(&config.vault.path, "vault")?;
+    wiring::vault(config).await.map_err(|error| Failure::Unavailable(format!("{error:#}")))
+}
+
+fn there(path: &Path, what: &str) -> Outcome {
+    let missing = |error| {
+        Failure::Unavailable(format!("no {what} at {}: {error}; `temoin serve` makes it", path.display()))
+    };
+    std::fs::metadata(path).map(drop).map_err(missing)
 }
 
 fn unusable(faults: Vec<Fault>) -> Failure {

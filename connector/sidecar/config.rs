@@ -3,7 +3,6 @@
 //! file. What may be recorded, and why, is not here but in the policy.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +12,8 @@ use sha2::{Digest as _, Sha256};
 use temoin_core::command::Media;
 use temoin_core::desk::{Desk, DeskLine, Sounds, Text, Timing, Unavailable};
 
+use crate::fault::Fault;
+use crate::reading;
 use crate::wiring::AsteriskConfig;
 
 /// The whole file.
@@ -131,59 +132,57 @@ pub enum LogFormat {
     Json,
 }
 
-/// What is wrong with `temoin.toml`, where, and how to mend it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    /// The file.
-    pub file: PathBuf,
-    /// Line and column, from 1, where known.
-    pub place: Option<(usize, usize)>,
-    /// What, and how to mend it.
-    pub message: String,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.place {
-            Some((line, column)) => write!(f, "{}:{line}:{column}: {}", self.file.display(), self.message),
-            None => write!(f, "{}: {}", self.file.display(), self.message),
-        }
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
 impl Config {
     /// Reads the file and the environment; paths come out absolute. Also gives the SHA-256 of the file, hex.
-    pub fn read(file: &Path) -> Result<(Self, String), Vec<ConfigError>> {
-        let fault = |place, message: String| vec![ConfigError { file: file.to_owned(), place, message }];
-        let text = std::fs::read_to_string(file).map_err(|error| {
-            fault(None, format!("cannot be read: {error}; name the file with --config or put it there"))
-        })?;
+    ///
+    /// # Errors
+    /// All faults that can be told at once; each bars a start.
+    pub fn read(file: &Path) -> Result<(Self, String), Vec<Fault>> {
+        let (config, faults, hash) = Self::look(file);
+        match config {
+            Some(config) if faults.is_empty() => Ok((config, hash)),
+            _ => Err(faults),
+        }
+    }
+
+    /// The same for a look at what is there: with faults, too, what the file says as far as it can be told. What is
+    /// wrong or missing is empty then.
+    pub fn look(file: &Path) -> (Option<Self>, Vec<Fault>, String) {
+        let name = file.display().to_string();
+        let fault = |code, hint: String| vec![Fault::of(&name, code, hint).barring()];
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) => {
+                let hint =
+                    format!("cannot be read: {error}; name the file with --config, or put it there");
+                return (None, fault(UNREADABLE, hint), String::new());
+            }
+        };
+        let hash = hex(&Sha256::digest(text.as_bytes()));
         let merged = config::Config::builder()
             .add_source(config::File::from_str(&text, config::FileFormat::Toml))
             .add_source(config::Environment::with_prefix("TEMOIN").separator("__"))
             .build()
             .and_then(config::Config::try_deserialize::<Self>);
-        let mut config = match merged {
-            Ok(config) => config,
-            // The layered reader knows the key but not the line; the file alone tells the line.
-            Err(layered) => {
-                return Err(match toml::from_str::<Self>(&text) {
-                    Ok(_) => fault(None, format!("{layered}, from an environment variable TEMOIN__…")),
-                    Err(error) => {
-                        let place = error.span().map(|span| place(&text, span.start));
-                        fault(place, error.message().to_owned())
-                    }
-                });
-            }
+        let (mut config, faults) = match merged {
+            Ok(config) => (Some(config), Vec::new()),
+            // The layered reader knows the key but not the line, and stops at the first; the file alone tells them.
+            Err(layered) => match reading::read::<Self>(&name, &text, variable) {
+                (config, faults) if faults.is_empty() => {
+                    let hint = format!("{layered}, from an environment variable TEMOIN__…; unset or mend it");
+                    (config, fault("E-BAD-VALUE", hint))
+                }
+                read => read,
+            },
         };
         let base = std::path::absolute(file)
             .ok()
             .and_then(|path| path.parent().map(Path::to_owned))
             .unwrap_or_default();
-        config.rebase(&base);
-        Ok((config, hex(&Sha256::digest(text.as_bytes()))))
+        if let Some(config) = &mut config {
+            config.rebase(&base);
+        }
+        (config, faults, hash)
     }
 
     fn rebase(&mut self, base: &Path) {
@@ -199,13 +198,15 @@ impl Config {
         let audio =
             self.lines.values_mut().flat_map(|line| line.audio.values_mut()).flat_map(BTreeMap::values_mut);
         for path in paths.into_iter().chain(self.packs.as_mut()).chain(audio) {
-            *path = base.join(&*path);
+            if !path.as_os_str().is_empty() {
+                *path = base.join(&*path);
+            }
         }
     }
 
     /// The desk for the calls: every sound looked at and measured. A sound that is missing is reported; the calls that
     /// need it count as not announced.
-    pub fn desk(&self, hash: String) -> (Desk, Vec<ConfigError>) {
+    pub fn desk(&self, hash: String) -> (Desk, Vec<Fault>) {
         let mut faults = Vec::new();
         let mut sounds = BTreeMap::new();
         for language in languages(&self.prompts.folder) {
@@ -214,12 +215,8 @@ impl Config {
             sounds.insert(language.clone(), measure(files, &language, &mut faults));
         }
         if sounds.is_empty() {
-            faults.push(ConfigError {
-                file: self.prompts.folder.clone(),
-                place: None,
-                message: "prompts.folder has no folder of a language in it: copy dialplans/sounds there"
-                    .into(),
-            });
+            let hint = "prompts.folder has no folder of a language in it: copy dialplans/sounds there";
+            faults.push(Fault::of(self.prompts.folder.display(), SOUND, hint));
         }
         let lines = self.lines.iter().map(|(name, line)| {
             let sounds = line.audio.iter().map(|(language, files)| {
@@ -247,6 +244,11 @@ pub const SHIPPED: [(Text, &str); 7] = [
     (Text::Alternative, "temoin-alternative"),
 ];
 
+/// A file that is not there, or not readable.
+pub const UNREADABLE: &str = "E-UNREADABLE";
+/// A sound that is not there, or is none.
+const SOUND: &str = "E-SOUND";
+
 fn default_node() -> String {
     "temoin".into()
 }
@@ -267,7 +269,7 @@ fn languages(folder: &Path) -> Vec<String> {
 fn measure(
     files: impl Iterator<Item = (Text, PathBuf)>,
     language: &str,
-    faults: &mut Vec<ConfigError>,
+    faults: &mut Vec<Fault>,
 ) -> Sounds {
     let mut sounds = Sounds::new();
     for (text, path) in files {
@@ -276,7 +278,7 @@ fn measure(
                 let name = path.with_extension("").to_string_lossy().into_owned();
                 sounds.insert(text, Media { name, length, language: language.to_owned() });
             }
-            Err(message) => faults.push(ConfigError { file: path, place: None, message }),
+            Err(hint) => faults.push(Fault::of(path.display(), SOUND, hint)),
         }
     }
     sounds
@@ -284,18 +286,17 @@ fn measure(
 
 fn length(path: &Path) -> Result<Duration, String> {
     let reader = hound::WavReader::open(path)
-        .map_err(|error| format!("not a readable WAV ({error}): calls that need it are not announced"))?;
+        .map_err(|error| format!("not a readable WAV ({error}): calls that need it are not announced; put it there"))?;
     let (samples, rate) = (reader.duration(), reader.spec().sample_rate);
     if samples == 0 || rate == 0 {
-        return Err("has no sound in it: calls that need it are not announced".into());
+        return Err("has no sound in it: calls that need it are not announced; record it anew".into());
     }
     Ok(Duration::from_secs_f64(f64::from(samples) / f64::from(rate)))
 }
 
-fn place(text: &str, offset: usize) -> (usize, usize) {
-    let before = text.get(..offset).unwrap_or(text);
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+/// What an environment variable gives for a key.
+fn variable(key: &str) -> Option<String> {
+    std::env::var(format!("TEMOIN__{}", key.replace('.', "__").to_uppercase())).ok()
 }
 
 /// Lower-case hexadecimal.

@@ -1,61 +1,67 @@
 //! The engine: what the PBX tells goes to the call that it concerns, one task a call. After a start and after every gap
-//! it asks the PBX what is alive and brings the calls up to date: nothing that was missed is guessed.
+//! it asks the PBX what is alive and brings the calls up to date: nothing that was missed is guessed. The loop itself
+//! waits for nothing but the PBX: what takes time (the index, a disk) happens in tasks beside it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::future::OptionFuture;
 use jiff::Timestamp;
-use temoin_core::command::Command;
-use temoin_core::event::{Arrival, CallEvent, Direction, PbxEvent};
-use temoin_core::id::CallId;
-use temoin_core::journal::{Entry, Link, What};
-use temoin_core::ports::{CallRecord, Change, LiveCall, SegmentQuery, StoreError};
-use temoin_core::reconcile;
-use temoin_core::segment::State;
+use temoin_core::command::DriverError;
+use temoin_core::event::{Arrival, CallEvent, PbxEvent};
+use temoin_core::id::{CallId, LegId};
+use temoin_core::ports::LiveCall;
 use temoin_core::session::{Rules, Session};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::call::{self, Desktop};
+use crate::call::{self, Desktop, Found};
 use crate::clock::chance;
+use crate::restart::{self, Alive};
 
 /// Rules in force, calls alive.
 pub struct Engine {
     desktop: Desktop,
     rules: watch::Receiver<Arc<Rules>>,
     calls: HashMap<CallId, mpsc::UnboundedSender<CallEvent>>,
-    tasks: JoinSet<CallId>,
-    /// A file that says when this program last watched.
-    alive: PathBuf,
-    /// When the run before this one last watched.
-    alive_before: Option<Timestamp>,
-    /// Segments of an earlier run are still to be closed.
-    orphans: bool,
+    tasks: JoinSet<()>,
+    /// Whose task is which.
+    legs: HashMap<tokio::task::Id, (CallId, LegId)>,
+    alive: Alive,
+    started: Timestamp,
+    /// Ready once the segments of an earlier run are closed; nobody adopts a call before.
+    closed: CancellationToken,
+    /// Closes them.
+    closing: JoinSet<()>,
 }
 
-/// How often that file is written.
+/// How often the loop turns where nothing happens, and notes that it watches.
 const PULSE: Duration = Duration::from_millis(500);
 
 impl Engine {
     /// An engine without calls. `alive` is a file that tells the next start when this run last watched.
     pub fn new(desktop: Desktop, rules: watch::Receiver<Arc<Rules>>, alive: PathBuf) -> Self {
-        let alive_before = std::fs::read_to_string(&alive).ok().and_then(|text| text.trim().parse().ok());
         Self {
+            started: desktop.clock.now(),
             desktop,
             rules,
             calls: HashMap::new(),
             tasks: JoinSet::new(),
-            alive,
-            alive_before,
-            orphans: true,
+            legs: HashMap::new(),
+            alive: Alive::new(alive),
+            closed: CancellationToken::new(),
+            closing: JoinSet::new(),
         }
     }
 
     /// Runs until told to stop. `ready` is called once the PBX is watched, `progress` whenever the loop has turned.
+    ///
+    /// # Errors
+    /// The driver has ended.
     pub async fn run(
         mut self,
         stop: CancellationToken,
@@ -65,49 +71,36 @@ impl Engine {
         let mut events = self.desktop.driver.events();
         let mut pulse = tokio::time::interval(PULSE);
         let mut watching = false;
+        // What the PBX tells waits while it is asked what is alive: an old answer must not undo what it told later.
+        let mut asked = None;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                event = events.next() => match event {
-                    Some(event) => {
-                        let link = match &event {
-                            PbxEvent::LinkUp => Some(true),
-                            PbxEvent::LinkDown { .. } => Some(false),
-                            PbxEvent::Arrived(_) | PbxEvent::Call(..) => None,
-                        };
-                        self.dispatch(event).await;
-                        if let Some(up) = link {
-                            watching = up;
-                            if up {
-                                ready();
-                            }
-                        }
+                event = events.next(), if asked.is_none() => match event {
+                    Some(PbxEvent::LinkUp) => asked = Some(self.desktop.driver.calls()),
+                    Some(PbxEvent::LinkDown { since }) => {
+                        watching = false;
+                        self.link_down(since);
                     }
+                    Some(PbxEvent::Arrived(arrival)) => self.arrived(arrival),
+                    Some(PbxEvent::Call(call, event)) => self.tell(&call, event),
                     None => anyhow::bail!("the PBX driver has ended"),
                 },
-                Some(ended) = self.tasks.join_next() => match ended {
-                    Ok(call) => { self.calls.remove(&call); }
-                    Err(error) => tracing::error!(%error, "a call's task failed"),
-                },
+                Some(live) = OptionFuture::from(asked.as_mut()) => {
+                    asked = None;
+                    if self.catch_up(live) {
+                        watching = true;
+                        ready();
+                    }
+                }
+                Some(ended) = self.tasks.join_next_with_id() => self.ended(ended.map(|(id, ())| id)),
                 _ = pulse.tick() => {
                     if watching {
-                        self.beat();
+                        self.alive.note(self.desktop.outbox.settled(self.desktop.clock.now()));
                     }
-                    progress();
-                }
-            }
-        }
-    }
-
-    async fn dispatch(&mut self, event: PbxEvent) {
-        match event {
-            PbxEvent::Arrived(arrival) => self.arrived(arrival),
-            PbxEvent::Call(call, event) => self.tell(&call, event),
-            PbxEvent::LinkUp => self.catch_up().await,
-            PbxEvent::LinkDown { since } => {
-                tracing::error!(%since, "the link to the PBX is lost; nothing new is recorded");
-                for call in self.calls.values() {
-                    let _ = call.send(CallEvent::LinkLost { since });
+                    if asked.is_none() {
+                        progress();
+                    }
                 }
             }
         }
@@ -119,129 +112,101 @@ impl Engine {
         }
     }
 
+    fn link_down(&mut self, since: Timestamp) {
+        tracing::error!(%since, "the link to the PBX is lost; nothing new is recorded");
+        self.alive.note(self.desktop.outbox.settled(since));
+        for call in self.calls.values() {
+            let _ = call.send(CallEvent::LinkLost { since });
+        }
+    }
+
     fn arrived(&mut self, arrival: Arrival) {
         if let Some(sender) = self.calls.get(&arrival.call) {
             let _ = sender.send(CallEvent::Returned { at: arrival.at });
             return;
         }
-        self.desktop.driver.follow(&arrival.call, &arrival.leg);
-        self.spawn(arrival.call.clone(), |now, rules, seed| Session::begin(now, arrival, rules, seed));
+        let (call, leg, desktop) = (arrival.call.clone(), arrival.leg.clone(), self.desktop.clone());
+        self.spawn(call, leg, |rules, seed, events| async move {
+            let (session, commands) = Session::begin(desktop.clock.now(), arrival, rules, seed);
+            call::run(session, commands, events, desktop).await;
+        });
     }
 
-    fn spawn(
+    /// A leg that lives since before this start: what it heard and refused is not known here, so it is not recorded.
+    fn adopt(&mut self, call: CallId, leg: LegId) {
+        let (closed, desktop) = (self.closed.clone(), self.desktop.clone());
+        let found = Found { call: call.clone(), leg: leg.clone() };
+        self.spawn(call, leg, |rules, seed, events| call::adopt(found, rules, seed, closed, events, desktop));
+    }
+
+    fn spawn<T: Future<Output = ()> + Send + 'static>(
         &mut self,
-        id: CallId,
-        begin: impl FnOnce(Timestamp, Arc<Rules>, [u8; 32]) -> (Session, Vec<Command>),
+        call: CallId,
+        leg: LegId,
+        task: impl FnOnce(Arc<Rules>, [u8; 32], mpsc::UnboundedReceiver<CallEvent>) -> T,
     ) {
         let seed = match chance() {
             Ok(seed) => seed,
             Err(error) => return tracing::error!(%error, "no randomness; the call is left to the PBX"),
         };
-        let (sender, receiver) = mpsc::unbounded_channel();
-        self.calls.insert(id.clone(), sender);
+        self.desktop.driver.follow(&call, &leg);
+        let (sender, events) = mpsc::unbounded_channel();
         let rules = Arc::clone(&self.rules.borrow());
-        let (session, commands) = begin(self.desktop.clock.now(), rules, seed);
-        let desktop = self.desktop.clone();
-        self.tasks.spawn(async move {
-            call::run(session, commands, receiver, desktop).await;
-            id
-        });
+        let task = self.tasks.spawn(task(rules, seed, events));
+        self.calls.insert(call.clone(), sender);
+        self.legs.insert(task.id(), (call, leg));
     }
 
-    /// After a start or a gap: what is alive, who is connected, which codes nobody heard.
-    async fn catch_up(&mut self) {
-        let live = match self.desktop.driver.calls().await {
+    fn ended(&mut self, ended: Result<tokio::task::Id, JoinError>) {
+        let (id, fell) = match ended {
+            Ok(id) => (id, false),
+            Err(error) => (error.id(), error.is_panic()),
+        };
+        let Some((call, leg)) = self.legs.remove(&id) else {
+            return;
+        };
+        self.calls.remove(&call);
+        if fell {
+            tracing::error!(%call, "a call's task fell; its recorder is stopped, and it is not recorded again");
+            self.adopt(call, leg);
+        }
+    }
+
+    /// After a start or a gap: what is alive, which codes nobody heard, who is connected; and only then the word that
+    /// the PBX is heard again, so that nothing is decided before. False where the PBX does not tell.
+    fn catch_up(&mut self, live: Result<Vec<LiveCall>, DriverError>) -> bool {
+        let live = match live {
             Ok(live) => live,
             Err(error) => {
                 // The driver tells `LinkUp` again once it can.
                 tracing::error!(%error, "the PBX does not tell which calls are alive");
-                return;
+                return false;
             }
         };
         let now = self.desktop.clock.now();
-        let gone: Vec<CallId> =
-            self.calls.keys().filter(|id| !live.iter().any(|live| live.call == **id)).cloned().collect();
-        for call in gone {
-            self.tell(&call, CallEvent::Ended { at: now });
+        let alive: HashSet<&CallId> = live.iter().map(|live| &live.call).collect();
+        for (_, call) in self.calls.iter().filter(|(id, _)| !alive.contains(id)) {
+            let _ = call.send(CallEvent::Ended { at: now });
         }
-        for live in live {
-            if !self.calls.contains_key(&live.call) {
-                self.adopt(&live, now).await;
+        for LiveCall { call, leg, parties, keys, in_hook } in live {
+            if !self.calls.contains_key(&call) {
+                self.adopt(call.clone(), leg);
             }
-            let LiveCall { call, parties, keys, in_hook, .. } = live;
             if !in_hook {
                 self.tell(&call, CallEvent::Noted { keys });
             }
             self.tell(&call, CallEvent::Parties { parties, at: now });
             self.tell(&call, CallEvent::LinkBack);
         }
-        if self.orphans {
-            match self.close_orphans(now).await {
-                Ok(()) => self.orphans = false,
-                Err(error) => tracing::error!(%error, "segments of an earlier run are not closed yet"),
-            }
+        if self.closing.is_empty() && !self.closed.is_cancelled() {
+            let (desktop, before, started) = (self.desktop.clone(), self.alive.before(), self.started);
+            let closed = self.closed.clone();
+            self.closing.spawn(async move {
+                restart::close_segments(desktop, before, started).await;
+                closed.cancel();
+            });
         }
         tracing::info!(calls = self.calls.len(), "watching the PBX");
-    }
-
-    /// A leg that lives since before this start: what it heard and refused is not known here, so it is not recorded.
-    async fn adopt(&mut self, live: &LiveCall, now: Timestamp) {
-        if live.in_hook {
-            // The PBX's own timer takes it on within seconds.
-            return;
-        }
-        let known = self.desktop.store.call(&live.call).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, call = %live.call, "what is known of a running call cannot be read");
-            None
-        });
-        let record = known.unwrap_or_else(|| CallRecord {
-            id: live.call.clone(),
-            line: "unknown".into(),
-            direction: Direction::Inbound,
-            number: None,
-            queue: None,
-            agents: Vec::new(),
-            started: now,
-            talked: None,
-            ended: None,
-            outcome: "found-after-restart".into(),
-        });
-        self.desktop.driver.follow(&live.call, &live.leg);
-        let leg = live.leg.clone();
-        let segments = self.desktop.store.segments(SegmentQuery::Call(live.call.clone())).await;
-        let segments = segments.unwrap_or_else(|error| {
-            tracing::warn!(%error, call = %live.call, "the segments of a running call cannot be read");
-            Vec::new()
-        });
-        self.spawn(live.call.clone(), |now, rules, seed| {
-            Session::adopt(now, record, leg, &segments, rules, seed)
-        });
-    }
-
-    async fn close_orphans(&self, now: Timestamp) -> Result<(), StoreError> {
-        let store = &self.desktop.store;
-        for record in store.segments(SegmentQuery::In(State::Open, u32::MAX)).await? {
-            let segment = &record.segment;
-            let story = store.story(&segment.call).await?;
-            let story: Vec<Entry> = story.iter().filter_map(Link::entry).collect();
-            let closing = reconcile::close(&record, &story, self.alive_before, now);
-            let entry =
-                |what| Entry { at: now, call: Some(segment.call.clone()), segment: Some(segment.id), what };
-            let since = self.alive_before.unwrap_or(segment.opened);
-            self.desktop.outbox.post(vec![
-                Change::Journal(entry(What::Gap { since })),
-                Change::Journal(entry(What::Closed(closing.clone()))),
-                Change::Close(segment.id, closing),
-            ]);
-        }
-        Ok(())
-    }
-
-    fn beat(&self) {
-        if let Err(error) =
-            std::fs::write(&self.alive, self.desktop.outbox.settled(self.desktop.clock.now()).to_string())
-        {
-            tracing::warn!(%error, "the time of the last watch cannot be noted");
-        }
+        true
     }
 }

@@ -2,12 +2,18 @@
 
 pub mod audio;
 pub mod call;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod engine;
+pub mod fault;
 pub mod keep;
 pub mod outbox;
+pub mod reading;
+pub mod restart;
 pub mod rules;
 pub mod show;
+pub mod sweep;
+pub mod watchdog;
 pub mod wiring;

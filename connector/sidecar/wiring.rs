@@ -1,5 +1,6 @@
 //! The only file that names plugins: what stands where, and in which order it starts and stops.
 
+use std::future::Future as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use temoin_sqlite::{Options, SqliteStore};
 use temoin_vault::ObjectVault;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::call::{Alarms, Desktop};
@@ -23,8 +25,15 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::keep::{Keeper, Settings};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Tell};
 use crate::rules;
+use crate::sweep::Sweeper;
+use crate::watchdog::{Turns, Watchdog};
+
+/// Calls and journal go on at least so often; a PBX or an index that is away has answered by then.
+const WITHIN: Duration = Duration::from_secs(30);
+/// What looks once a minute goes on at least so often, with an hour of audio to be encrypted in between.
+const WITHIN_REST: Duration = Duration::from_secs(300);
 
 /// The index.
 pub async fn index(config: &Config) -> Result<SqliteStore, StoreError> {
@@ -59,8 +68,9 @@ pub async fn serve(file: PathBuf, rules: Rules, config: Config) -> anyhow::Resul
     )
     .context("the spool cannot be used")?;
     let keeper = Arc::new(keeper);
-    let waker = Arc::clone(&keeper);
-    let (outbox, writer) = Outbox::start(Arc::clone(&store), Arc::clone(&clock), move || waker.notify());
+    let watchdog = Watchdog::default();
+    let tell = Told { turns: watchdog.watch("the index's writer", WITHIN), keeper: Arc::clone(&keeper) };
+    let (outbox, writer) = Outbox::start(Arc::clone(&store), Arc::clone(&clock), tell);
     let started = What::Started {
         version: env!("CARGO_PKG_VERSION").into(),
         policy: rules.policy.hash_hex(),
@@ -69,6 +79,7 @@ pub async fn serve(file: PathBuf, rules: Rules, config: Config) -> anyhow::Resul
     outbox.post(vec![Change::Journal(entry(clock.now(), started))]);
 
     let (swap, in_force) = watch::channel(Arc::new(rules));
+    let sweeper = Sweeper::new(Arc::clone(&store), Arc::clone(&clock));
     let desktop = Desktop {
         driver,
         store,
@@ -81,15 +92,37 @@ pub async fn serve(file: PathBuf, rules: Rules, config: Config) -> anyhow::Resul
     let alive = config.store.path.with_extension("alive");
     let engine = Engine::new(desktop, in_force, alive);
     let ready = || notify(&[NotifyState::Ready, NotifyState::Status("watching the PBX")]);
-    let progress = || notify(&[NotifyState::Watchdog]);
+    let turns = watchdog.watch("the calls", WITHIN);
     notify(&[NotifyState::Status("waiting for the PBX")]);
 
-    let keeping = tokio::spawn({
-        let stop = stop.clone();
-        async move { keeper.run(stop.cancelled()).await }
+    let mut beside = JoinSet::new();
+    beside.spawn({
+        let (turns, waker) = (watchdog.watch("the sweeper", WITHIN_REST), Arc::clone(&keeper));
+        let swept = move |doomed| {
+            if doomed > 0 {
+                waker.notify();
+            }
+        };
+        async move { sweeper.run(swept, move || turns.turned()).await }
     });
-    let reloading = tokio::spawn(reload(file, swap, outbox.clone(), clock));
-    let running = engine.run(stop.clone(), ready, progress);
+    beside.spawn(reload(file, swap, outbox.clone(), clock));
+    if let Some(limit) = sd_notify::watchdog_enabled() {
+        let watchdog = watchdog.clone();
+        beside.spawn(async move { watchdog.feed(limit / 3, || notify(&[NotifyState::Watchdog])).await });
+    }
+    let keeping = tokio::spawn({
+        let (turns, stop) = (watchdog.watch("the keeper", WITHIN_REST), stop.clone());
+        async move {
+            let mut stopped = std::pin::pin!(stop.cancelled());
+            // The keeper looks at this whenever it gets on.
+            let shutdown = std::future::poll_fn(|context| {
+                turns.turned();
+                stopped.as_mut().poll(context)
+            });
+            keeper.run(shutdown).await;
+        }
+    });
+    let running = engine.run(stop.clone(), ready, move || turns.turned());
     let ended = tokio::select! {
         ended = running => ended,
         signal = terminated() => signal,
@@ -98,8 +131,7 @@ pub async fn serve(file: PathBuf, rules: Rules, config: Config) -> anyhow::Resul
     // Recorders of calls that go on are stopped by the next start, or by the PBX at their end; what is written down is
     // durable before this process is gone.
     stop.cancel();
-    reloading.abort();
-    let _ = reloading.await;
+    beside.shutdown().await;
     drop(outbox);
     let _ = tokio::time::timeout(Duration::from_secs(10), keeping).await;
     let _ = tokio::time::timeout(Duration::from_secs(10), writer).await;
@@ -116,40 +148,35 @@ async fn terminated() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads both files on SIGHUP, checks whole, swaps whole. A broken one changes nothing; running calls keep theirs.
+/// Policy and configuration are read anew at every SIGHUP.
 async fn reload(file: PathBuf, swap: watch::Sender<Arc<Rules>>, outbox: Outbox, clock: Arc<dyn Clock>) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else {
         return;
     };
     while hangup.recv().await.is_some() {
-        match rules::load(&file) {
-            Ok((rules, _, faults)) => {
-                for fault in faults {
-                    tracing::warn!(%fault, "not well");
-                }
-                let what =
-                    What::Reloaded { policy: rules.policy.hash_hex(), config: rules.desk.hash.clone() };
-                tracing::info!(
-                    policy = rules.policy.hash_hex(),
-                    "policy and configuration are in force for new calls"
-                );
-                outbox.post(vec![Change::Journal(entry(clock.now(), what))]);
-                swap.send_replace(Arc::new(rules));
-            }
-            Err(faults) => {
-                for fault in &faults {
-                    tracing::error!(%fault, alarm = "reload-refused", "nothing was changed");
-                }
-                let notice = temoin_core::command::Notice::ReloadRefused { faults: faults.len() };
-                outbox.post(vec![Change::Journal(entry(clock.now(), What::Alarm(notice)))]);
-            }
-        }
+        rules::renew(&file, &swap, &outbox, clock.now());
     }
 }
 
 /// The spool must be there before the first recorder is.
 fn spool(folder: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("the spool {} cannot be made", folder.display()))
+}
+
+/// What the index's writer tells.
+struct Told {
+    turns: Turns,
+    keeper: Arc<Keeper>,
+}
+
+impl Tell for Told {
+    fn turned(&self) {
+        self.turns.turned();
+    }
+
+    fn wrote(&self) {
+        self.keeper.notify();
+    }
 }
 
 fn entry(at: Timestamp, what: What) -> Entry {

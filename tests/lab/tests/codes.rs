@@ -305,9 +305,7 @@ fn the_shipped_account_hears_what_the_sidecar_needs_and_little_else() {
         heard.push(if last { "Hangup customer".to_owned() } else { event.field("Event").to_owned() });
     }
     for needed in [
-        "DialBegin",
-        "DialEnd",
-        "AgentConnect",
+        "BridgeEnter",
         "MixMonitorStart",
         "MixMonitorStop",
         "UserEvent",
@@ -316,6 +314,8 @@ fn the_shipped_account_hears_what_the_sidecar_needs_and_little_else() {
         assert!(heard.iter().any(|event| event == needed), "{needed} in {heard:?}");
     }
     for noise in [
+        "AgentConnect",
+        "DialBegin",
         "Newchannel",
         "Newstate",
         "NewConnectedLine",

@@ -30,7 +30,7 @@ pub(super) struct Hook {
 #[derive(Debug)]
 enum Stage {
     /// A sound plays.
-    Playing { text: Text, order: OrderNo },
+    Playing { text: Text, order: OrderNo, until: Timestamp },
     /// The customer may press a key.
     Waiting { until: Timestamp },
     /// Given back to the dialplan.
@@ -39,12 +39,16 @@ enum Stage {
 
 /// The details are told at most so often.
 const INFO_TIMES: u8 = 3;
+/// A prompt is begun at most so often.
+const ATTEMPTS: u8 = 2;
+/// A prompt of whose end nothing is heard for so long beyond its length has failed: nobody waits for ever.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(15);
 
 impl Hook {
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         let until = match self.stage {
-            Stage::Waiting { until } => Some(until),
-            Stage::Playing { .. } | Stage::Leaving { .. } => None,
+            Stage::Waiting { until } | Stage::Playing { until, .. } => Some(until),
+            Stage::Leaving { .. } => None,
         };
         [until, self.beat].into_iter().flatten().min()
     }
@@ -75,6 +79,10 @@ impl Session {
         };
         match hook.stage {
             Stage::Waiting { until } if now >= until => self.leave(now),
+            Stage::Playing { order, until, .. } if now >= until => {
+                hook.attempts = ATTEMPTS;
+                self.played(now, order, Playback::Failed);
+            }
             Stage::Waiting { .. } | Stage::Playing { .. } if hook.beat.is_some_and(|beat| now >= beat) => {
                 hook.beat = None;
                 self.order(Order::Beat, Asked::Beat);
@@ -94,7 +102,7 @@ impl Session {
         let Phase::Hook(hook) = &mut self.phase else {
             return;
         };
-        let Stage::Playing { text, order } = hook.stage else {
+        let Stage::Playing { text, order, .. } = hook.stage else {
             return;
         };
         // An older sound that was silenced reports late.
@@ -104,8 +112,8 @@ impl Session {
         match (text, outcome) {
             (Text::OptOut | Text::OptIn | Text::Notice, Playback::Heard) => self.announced(now),
             (Text::OptOut | Text::OptIn | Text::Notice, Playback::Cut | Playback::Failed) => {
-                hook.attempts += 1;
-                let again = hook.attempts < 2;
+                hook.attempts = hook.attempts.saturating_add(1);
+                let again = hook.attempts < ATTEMPTS;
                 self.journal(now, What::NotAnnounced { outcome });
                 if again {
                     self.play_announcement(now);
@@ -131,14 +139,19 @@ impl Session {
             return;
         };
         match (function, &hook.stage) {
-            (Function::Object, Stage::Playing { text: Text::Refused, .. } | Stage::Leaving { .. }) => {}
+            // Heard already: the last word is being said.
+            (
+                Function::Object,
+                Stage::Playing { text: Text::Refused | Text::Alternative | Text::Unavailable, .. }
+                | Stage::Leaving { .. },
+            ) => {}
             (Function::Object, stage) => {
                 if matches!(stage, Stage::Playing { .. }) {
                     self.order(Order::Silence, Asked::Silence);
                 }
                 // A mandatory line has its own last word; elsewhere the customer hears that nothing is recorded.
                 let goes_on = self.service(now) == Refusal::Continue;
-                if !(goes_on && self.play(Text::Refused)) {
+                if !(goes_on && self.play(now, Text::Refused)) {
                     self.leave(now);
                 }
             }
@@ -152,7 +165,7 @@ impl Session {
                 if matches!(hook.stage, Stage::Playing { .. }) {
                     self.order(Order::Silence, Asked::Silence);
                 }
-                if !self.play(Text::Info) {
+                if !self.play(now, Text::Info) {
                     self.play_announcement(now);
                 }
             }
@@ -173,18 +186,54 @@ impl Session {
     }
 
     pub(super) fn released(&mut self, _now: Timestamp) {
-        if let Phase::Hook(Hook { stage: Stage::Leaving { how }, .. }) = &self.phase {
-            if *how != Release::Admitted {
+        if matches!(self.phase, Phase::Hook(Hook { stage: Stage::Leaving { .. }, .. })) {
+            if self.turned_away() {
                 self.muted = Some("refused");
             }
             self.phase = Phase::Talk;
         }
     }
 
+    /// The customer came to the hook again. He is neither told nor drawn twice, and let through at once, unless he was
+    /// turned away, or must be now.
+    pub(super) fn returned(&mut self, now: Timestamp, at: Timestamp) {
+        if !self.visits.insert(at) {
+            return;
+        }
+        match &self.phase {
+            Phase::Over => {}
+            Phase::Talk => {
+                let how = self.verdict.filter(|how| *how != Release::Admitted);
+                let how = how.unwrap_or_else(|| release(self.service(now)));
+                self.order(Order::Release(how), Asked::Release);
+                self.journal(now, What::Released { how, why: "was-here-before".into() });
+            }
+            // He had left without us, and what played to him is cut.
+            Phase::Hook(Hook { stage: Stage::Playing { order, .. }, .. }) => {
+                let order = *order;
+                self.played(now, order, Playback::Cut);
+            }
+            Phase::Hook(Hook { stage: Stage::Waiting { .. }, .. }) => self.leave(now),
+            Phase::Hook(Hook { stage: Stage::Leaving { how }, .. }) => {
+                let how = *how;
+                self.order(Order::Release(how), Asked::Release);
+            }
+        }
+    }
+
+    /// Whether the verdict was that the call must not go on.
+    pub(super) fn turned_away(&self) -> bool {
+        self.verdict.is_some_and(|how| how != Release::Admitted)
+    }
+
     pub(super) fn not_released(&mut self, now: Timestamp, error: &crate::command::DriverError) {
         use crate::command::DriverError::{Gone, Refused, Unknown, Unsent};
         match error {
+            // It left by itself; a call that was not to go on may have gone on.
+            Gone if self.turned_away() => self.muted = Some("refused"),
             Gone => {}
+            // It was here before, and nothing hangs on this visit.
+            _ if matches!(self.phase, Phase::Talk) => {}
             // The dead-man timer takes the caller on; whether he was admitted is not known, so nothing is recorded.
             Refused(_) | Unsent | Unknown => {
                 self.alarm(now, Notice::Mandatory { why: format!("not released: {error}") });
@@ -228,7 +277,7 @@ impl Session {
             Some(Gate::OptOut) => Text::OptOut,
             _ => Text::Notice,
         };
-        if !self.play(text) {
+        if !self.play(now, text) {
             self.journal(now, What::NotAnnounced { outcome: Playback::Failed });
             self.alarm(now, Notice::NotAnnounced);
             self.leave(now);
@@ -236,7 +285,7 @@ impl Session {
     }
 
     /// Orders a sound; false where there is none.
-    fn play(&mut self, text: Text) -> bool {
+    fn play(&mut self, now: Timestamp, text: Text) -> bool {
         let language = self
             .announce
             .as_ref()
@@ -246,8 +295,9 @@ impl Session {
         let Some(media) = self.rules.desk.sound(&self.record.line, &language, text).cloned() else {
             return false;
         };
+        let until = after(now, media.length.saturating_add(GRACE));
         let order = self.order(Order::Announce(media), Asked::Announce);
-        self.stage(Stage::Playing { text, order });
+        self.stage(Stage::Playing { text, order, until });
         true
     }
 
@@ -270,7 +320,7 @@ impl Session {
             Refusal::AlternativeChannel => Some(Text::Alternative),
             Refusal::RefuseRegulatedService | Refusal::TerminateCall => Some(Text::Unavailable),
         };
-        if text.is_some_and(|text| self.play(text)) {
+        if text.is_some_and(|text| self.play(now, text)) {
             return;
         }
         self.release(now, release(service));
@@ -279,6 +329,7 @@ impl Session {
     fn release(&mut self, now: Timestamp, how: Release) {
         self.order(Order::Release(how), Asked::Release);
         self.stage(Stage::Leaving { how });
+        self.verdict = Some(how);
         if let Phase::Hook(hook) = &mut self.phase {
             hook.beat = None;
         }

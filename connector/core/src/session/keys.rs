@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Phase, Session};
-use crate::command::Command;
+use super::{Link, Phase, Session};
 use crate::id::LegId;
 use crate::journal::What;
 use crate::segment::Ending;
@@ -19,7 +18,7 @@ impl Session {
     pub(super) fn press(&mut self, now: Timestamp, leg: Option<LegId>, keys: &str, at: Timestamp) {
         let in_hook = matches!(self.phase, Phase::Hook(_));
         let by_customer = leg.as_ref() == Some(&self.leg);
-        let presser = leg.filter(|leg| self.talk.facts().leg(&leg.0).is_some());
+        let presser = leg.filter(|leg| self.talk.facts().leg(&leg.0).is_some() || self.knows(leg));
         let function = presser.as_ref().and_then(|leg| self.meaning(leg, keys));
         let by = match &presser {
             _ if by_customer => "customer",
@@ -27,7 +26,8 @@ impl Session {
             None => "unknown",
         };
         if !in_hook {
-            return self.pressed_in_talk(now, at, by, presser, function);
+            self.pressed_in_talk(now, at, by, presser, function);
+            return self.keep_private(now);
         }
         self.tell_press(now, by, function);
         if let (Some(presser), Some(function)) = (presser, function) {
@@ -47,9 +47,7 @@ impl Session {
         function: Option<Function>,
     ) {
         self.tell_press(now, by, function);
-        if function != Some(Function::AgentTold) {
-            self.segment_over(now, Ending::Code, at);
-        }
+        self.segment_over(now, Ending::Code, at);
         if let Some(function) = function {
             let presser = presser.unwrap_or_else(|| self.leg.clone());
             self.apply(now, at, &presser, function);
@@ -63,12 +61,19 @@ impl Session {
 
     /// What the dialplan noted on the leg, read after a gap: codes that nobody heard count from now on.
     pub(super) fn noted(&mut self, now: Timestamp, keys: Option<&str>) {
-        let notes: Option<Vec<_>> = keys.and_then(|keys| keys.split_whitespace().map(note).collect());
-        let Some(notes) = notes else {
+        if let Link::Lost { noted } = &mut self.link {
+            *noted = true;
+        }
+        let Some(keys) = keys else {
             return self.unreadable(now);
         };
         let rules = Arc::clone(&self.rules);
-        for (code, at) in notes {
+        for text in keys.split_whitespace() {
+            // The others still count.
+            let Some((code, at)) = note(text) else {
+                self.unreadable(now);
+                continue;
+            };
             if !self.pressed.insert((code.clone(), at)) {
                 continue;
             }
@@ -84,9 +89,17 @@ impl Session {
                 None => self.pressed_in_talk(now, at, "unknown", None, None),
             }
         }
+        self.keep_private(now);
     }
 
-    fn unreadable(&mut self, now: Timestamp) {
+    /// In a private call nothing stands, whenever it began: the code may have been told late.
+    fn keep_private(&mut self, now: Timestamp) {
+        if self.talk.facts().flags.contains(&Flag::Private) {
+            self.erase(now, None, &Erase::Private);
+        }
+    }
+
+    pub(super) fn unreadable(&mut self, now: Timestamp) {
         self.muted = Some("keys-not-readable");
         self.journal(now, What::Pressed { by: "unknown".into(), meaning: "not-readable".into() });
     }
@@ -94,12 +107,21 @@ impl Session {
     /// In the hook a key is what the prompt says. In the talk the customer has one code, `*` and his key to object; a
     /// bare digit then belongs to the talk.
     fn meaning(&self, leg: &LegId, keys: &str) -> Option<Function> {
-        let of = |keys| talk::meaning(&self.rules.policy, self.talk.facts(), &leg.0, keys);
+        let facts = self.talk.facts();
+        if facts.leg(&leg.0).is_none() {
+            // An agent who has just left.
+            return talk::function_of(&self.rules.policy, facts, Side::Agent, keys);
+        }
+        let of = |keys| talk::meaning(&self.rules.policy, facts, &leg.0, keys);
         if *leg == self.leg && !matches!(self.phase, Phase::Hook(_)) {
             of(own_code(keys)?).filter(|function| *function == Function::Object)
         } else {
             of(keys)
         }
+    }
+
+    fn has_heard(&self) -> bool {
+        self.talk.facts().legs.first().is_some_and(|leg| leg.heard.is_some())
     }
 
     fn apply(&mut self, now: Timestamp, at: Timestamp, presser: &LegId, function: Function) {
@@ -111,7 +133,10 @@ impl Session {
                 self.journal(now, What::Objected { by: by.into() });
                 self.segment_over(now, Ending::Objected, at);
             }
-            Function::Accept => self.journal(now, What::Consented { by: "customer".into() }),
+            // A yes to what was not heard yet is none.
+            Function::Accept if self.has_heard() => {
+                self.journal(now, What::Consented { by: "customer".into() });
+            }
             Function::AgentPrivate if self.talk.facts().flags.contains(&Flag::Private) => {
                 self.segment_over(now, Ending::Private, at);
             }
@@ -130,37 +155,14 @@ impl Session {
             Function::AgentStop if self.talk.facts().flags.contains(&Flag::AgentStop) => {
                 self.segment_over(now, Ending::Paused, at);
             }
-            Function::Info | Function::AgentStop | Function::AgentContract | Function::AgentPrivate => {}
+            // What lies before the end of a private part lies in it or before it.
+            Function::AgentPrivate => self.erase(now, Some(at), &Erase::Private),
+            Function::Accept | Function::Info | Function::AgentStop | Function::AgentContract => {}
         }
-        if !cfg!(temoin_sabotage = "keep-after-objection") {
-            erases.iter().for_each(|erase| self.erase(now, at, erase));
-        }
-    }
-
-    /// Takes from this call's segments that began before it, the running one among them, what the law takes from them.
-    fn erase(&mut self, now: Timestamp, at: Timestamp, erase: &Erase) {
-        let rules = Arc::clone(&self.rules);
-        if let Some(live) = self.recorder.live_mut().filter(|live| live.facts.at <= at) {
-            live.erased.extend(talk::erased(erase, &rules.policy, &live.facts));
-        }
-        let why = match erase {
-            Erase::Objected { .. } => "objected",
-            Erase::Private => "private-call",
-        };
-        for index in 0..self.past.len() {
-            let past = &mut self.past[index];
-            if past.facts.at > at {
-                continue;
-            }
-            let gone = talk::erased(erase, &rules.policy, &past.facts);
-            let before = past.kept.len();
-            past.kept.retain(|purpose| !gone.contains(purpose));
-            if past.kept.len() < before {
-                let (id, kept) = (past.id, super::names(&past.kept));
-                let retention = self.deadlines_of(&self.past[index]);
-                let entry = self.entry(now, Some(id), What::Amended { kept: kept.clone(), why: why.into() });
-                self.out.push(Command::Amend(id, kept, retention, entry));
-            }
+        for erase in &erases {
+            // Whatever a leg took part in that says no: what came before is erased, what came after must not be.
+            let until = matches!(erase, Erase::Private).then_some(at);
+            self.erase(now, until, erase);
         }
         // The list says what is there: of a call whose recordings are all erased it says why.
         let live = self.recorder.live_mut().is_some_and(|live| live.keeps_something());

@@ -2,14 +2,17 @@
 //! anybody. What it returns is carried out by the shell, whose answers come back as events.
 //!
 //! The order of things: the customer hears who records and why (`hook`); the call goes on; when he is bridged with a
-//! known agent and nobody else, lots are drawn, the segment is made durable, and only then the recorder starts
-//! (`recorder`). Whatever changes the parties or the permission closes the segment, and a new one begins where it may.
+//! known agent and nobody else, lots are drawn (`wish`), the segment is made durable, and only then the recorder starts
+//! (`recorder`). Whatever changes the parties or the permission closes the segment (`past`), and a new one begins where
+//! it may.
 //!
 //! Left out on purpose: what a law says (`decide`), what a PBX calls things (the plugins), files (`keep`).
 
 mod hook;
 mod keys;
+mod past;
 mod recorder;
+mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,9 +30,10 @@ use crate::journal::{Entry, What};
 use crate::policy::Policy;
 use crate::ports::{CallRecord, SegmentRecord};
 use crate::talk::Talk;
-use crate::words::{LegKind, Purpose};
+use crate::words::{LegKind, Purpose, Refusal};
 use hook::Hook;
-use recorder::{Past, Recorder};
+use past::Past;
+use recorder::Recorder;
 
 /// All that decides a call. A running call keeps its own, whatever is loaded meanwhile.
 #[derive(Debug)]
@@ -65,7 +69,19 @@ pub struct Session {
     phase: Phase,
     parties: Vec<Party>,
     recorder: Recorder,
+    /// A recorder may run that must not; so many are no surprise.
+    suspect: Option<u32>,
+    /// Starts that were told, by the PBX's clock.
+    starts: BTreeSet<Timestamp>,
     past: Vec<Past>,
+    /// Agents' legs that were in the call.
+    known: BTreeSet<LegId>,
+    /// When the customer came to the hook.
+    visits: BTreeSet<Timestamp>,
+    /// How he left it.
+    verdict: Option<Release>,
+    /// What became of the service in the talk.
+    served: Refusal,
     /// Presses that were taken: a doubled event changes nothing.
     pressed: BTreeSet<(String, Timestamp)>,
     /// Campaigns for which a lot was drawn or asked for: once per call and campaign.
@@ -107,7 +123,10 @@ enum Phase {
 #[derive(Debug, PartialEq, Eq)]
 enum Link {
     Up,
-    Lost,
+    /// Whether the codes on the leg were read since.
+    Lost {
+        noted: bool,
+    },
 }
 
 /// What an order was for.
@@ -119,6 +138,7 @@ enum Asked {
     Release,
     Record(SegmentId),
     Stop,
+    HangUp,
 }
 
 /// Chance, handed in at the start and stretched by hashing, so that a call can be played again to the letter.
@@ -157,6 +177,7 @@ impl Session {
             outcome: "in-hook".into(),
         };
         let mut session = Self::new(now, record, arrival.leg, arrival.language, rules, seed);
+        session.visits.insert(arrival.at);
         session.journal(
             now,
             What::Arrived {
@@ -184,9 +205,11 @@ impl Session {
         seed: [u8; 32],
     ) -> (Self, Vec<Command>) {
         let mut session = Self::new(now, record, leg, None, rules, seed);
-        session.past = segments.iter().filter_map(Past::of).collect();
+        let number = session.record.number.as_deref();
+        session.past = segments.iter().filter_map(|segment| Past::of(segment, number)).collect();
         session.muted = Some("found-after-restart");
-        session.recorder = Recorder::Foreign { again: now };
+        // What the earlier run left running.
+        session.suspect = Some(1);
         session.consider(now);
         let commands = std::mem::take(&mut session.out);
         (session, commands)
@@ -210,7 +233,13 @@ impl Session {
             phase: Phase::Talk,
             parties: Vec::new(),
             recorder: Recorder::Off,
+            suspect: None,
+            starts: BTreeSet::new(),
             past: Vec::new(),
+            known: BTreeSet::new(),
+            visits: BTreeSet::new(),
+            verdict: None,
+            served: Refusal::Continue,
             pressed: BTreeSet::new(),
             asked: BTreeSet::new(),
             drawing: false,
@@ -237,7 +266,7 @@ impl Session {
         }
         self.changed = event.at().unwrap_or(now);
         match event {
-            CallEvent::Returned { .. } => self.returned(now),
+            CallEvent::Returned { at } => self.returned(now, at),
             CallEvent::Played { order, outcome, .. } => self.played(now, order, outcome),
             CallEvent::Pressed { leg, keys, at } => {
                 // The same press, told twice, is one press.
@@ -254,7 +283,7 @@ impl Session {
             CallEvent::LinkBack => self.link_back(now),
             CallEvent::Done { order, reply } => {
                 if let Some(asked) = self.pending.remove(&order) {
-                    self.done(now, asked, reply);
+                    self.done(now, order, asked, reply);
                 }
             }
             CallEvent::Failed { order, error } => {
@@ -301,13 +330,13 @@ impl Session {
         self.consider_recorder(now);
     }
 
-    fn done(&mut self, now: Timestamp, asked: Asked, reply: Reply) {
+    fn done(&mut self, now: Timestamp, order: OrderNo, asked: Asked, reply: Reply) {
         match asked {
-            Asked::Announce | Asked::Silence => {}
+            Asked::Announce | Asked::Silence | Asked::HangUp => {}
             Asked::Beat => self.beaten(now),
             Asked::Release => self.released(now),
             Asked::Record(id) => self.recording(now, id),
-            Asked::Stop => self.stopped(now, reply),
+            Asked::Stop => self.stopped(now, order, reply),
         }
     }
 
@@ -315,20 +344,12 @@ impl Session {
         match asked {
             // Whether it plays or not, nobody will tell: not heard.
             Asked::Announce => self.played(now, order, crate::event::Playback::Failed),
-            Asked::Silence => {}
+            Asked::Silence | Asked::HangUp => {}
             // The PBX takes the caller on by itself; what he did not hear is not recorded.
             Asked::Beat => self.beaten(now),
             Asked::Release => self.not_released(now, &error),
             Asked::Record(id) => self.not_recording(now, id, &error),
-            Asked::Stop => self.not_stopped(now, &error),
-        }
-    }
-
-    fn returned(&mut self, now: Timestamp) {
-        // Told and drawn once: a second visit is let through at once.
-        if matches!(self.phase, Phase::Talk) {
-            self.order(Order::Release(Release::Admitted), Asked::Release);
-            self.journal(now, What::Released { how: Release::Admitted, why: "was-here-before".into() });
+            Asked::Stop => self.not_stopped(now, order, &error),
         }
     }
 

@@ -1,27 +1,24 @@
-//! In the talk: who may be recorded now, and the recorder's own life.
+//! The recorder's own life: off → opening (durable first) → starting → running → stopping → off, and at least 100 ms of
+//! quiet before the next.
 //!
-//! Off → opening (durable first) → starting → running → stopping → off, and at least 100 ms of quiet before the next.
 //! One recorder at a time, and every segment a new file. A stop is sent at once and ordered again until the PBX
-//! confirms it; nobody's refusal waits for a disk.
+//! confirms it; nobody's refusal waits for a disk. A recorder that should not be there is stopped like ours.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use super::wish::{Why, Wish};
 use super::{Asked, Link, Phase, Session, after};
 use crate::command::{Command, DriverError, Notice, Order, Reply};
-use crate::decide::{self, Decision, decide};
-use crate::event::{Party, Role};
-use crate::facts::{Facts, Leg};
-use crate::id::SegmentId;
+use crate::decide::{self, Decision};
+use crate::facts::Facts;
+use crate::id::{OrderNo, SegmentId};
 use crate::journal::What;
-use crate::ports::{Ballot, Drawn, SegmentRecord, StoreError};
-use crate::retention::{self, History, Recording};
-use crate::sampling;
-use crate::segment::{Closing, Deadlines, Ending, Flag, Segment};
-use crate::talk::Event;
-use crate::words::{CombinedDuty, LegKind, Purpose, Reason};
+use crate::ports::StoreError;
+use crate::segment::{Ending, Flag, Segment};
+use crate::words::{CombinedDuty, Purpose};
 
 /// The recorder on the customer's leg.
 #[derive(Debug)]
@@ -35,9 +32,19 @@ pub(super) enum Recorder {
     /// It runs.
     Running(Box<Live>),
     /// It must not run; not confirmed yet.
-    Stopping { live: Box<Live>, stop: Stop, again: Timestamp, repeated: bool },
-    /// One that is not ours may run, and must not.
-    Foreign { again: Timestamp },
+    Stopping { live: Box<Live>, stop: Stop, wait: Wait },
+    /// One that is not ours may run, and must not. As many are no surprise.
+    Foreign { expected: u32, wait: Wait },
+}
+
+/// A stop that waits to be confirmed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wait {
+    /// Only the answer to an order after this one counts: an older stop may have come before the recorder.
+    after: u32,
+    /// When it is ordered again.
+    again: Timestamp,
+    repeated: bool,
 }
 
 /// The segment that is being recorded.
@@ -45,60 +52,29 @@ pub(super) enum Recorder {
 pub(super) struct Live {
     pub(super) id: SegmentId,
     pub(super) facts: Facts,
-    purposes: BTreeSet<Purpose>,
+    pub(super) purposes: BTreeSet<Purpose>,
     /// By purpose of the line.
     rules: Rules,
     mandatory: bool,
     /// When the law changes its mind although nothing happens.
     changes: Option<Timestamp>,
     /// When the PBX said that it began, else when it confirmed the order.
-    started: Option<Timestamp>,
+    pub(super) started: Option<Timestamp>,
+    /// Whether it was the PBX that said so.
+    told: bool,
+    /// A mandatory recording that nobody watches, since this last certain moment.
+    unwatched: Option<Timestamp>,
     pub(super) erased: BTreeSet<Purpose>,
-    flags: Vec<Flag>,
+    pub(super) flags: Vec<Flag>,
 }
 
 /// How a segment is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stop {
-    ending: Ending,
-    until: Timestamp,
-    cut_tail: bool,
-}
-
-/// A closed segment of this call, for what an objection may still erase.
-#[derive(Debug)]
-pub(super) struct Past {
-    pub(super) id: SegmentId,
-    pub(super) facts: Facts,
-    pub(super) kept: BTreeSet<Purpose>,
-    from: Timestamp,
-    until: Timestamp,
-}
-
-/// Why nothing may be recorded at this moment; the law's reasons are in the decision.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Why {
-    /// Nothing of this call any more.
-    Muted(&'static str),
-    /// The PBX is not heard.
-    Link,
-    /// No agent is connected with the customer.
-    Alone,
-    /// Somebody is on hold or away.
-    Held,
-    /// Somebody is there whom nobody knows, or another call's customer.
-    Stranger,
-    /// The lot has not fallen yet.
-    Drawing,
-    /// The law: see the decision.
-    Law(Box<Decision>),
-}
-
-/// What may be recorded at this moment.
-#[derive(Debug)]
-struct Wish {
-    facts: Facts,
-    decision: Decision,
+    pub(super) ending: Ending,
+    /// `MAX`: as long as it runs.
+    pub(super) until: Timestamp,
+    pub(super) cut_tail: bool,
 }
 
 /// The rules in force, by purpose.
@@ -106,8 +82,20 @@ type Rules = BTreeMap<Purpose, BTreeSet<Arc<str>>>;
 
 /// Starts that fail so often end the attempts for a call.
 const FAILURES: u8 = 3;
+/// What is cut off before an end that came too late.
+pub(super) const TAIL: SignedDuration = SignedDuration::from_millis(100);
 
 impl Recorder {
+    pub(super) fn live(&self) -> Option<&Live> {
+        match self {
+            Self::Opening { live, .. }
+            | Self::Starting(live)
+            | Self::Running(live)
+            | Self::Stopping { live, .. } => Some(live),
+            Self::Off | Self::Foreign { .. } => None,
+        }
+    }
+
     pub(super) fn live_mut(&mut self) -> Option<&mut Live> {
         match self {
             Self::Opening { live, .. }
@@ -119,18 +107,10 @@ impl Recorder {
     }
 }
 
-impl Past {
-    /// A segment of an earlier run; none where nothing of it remains.
-    pub(super) fn of(record: &SegmentRecord) -> Option<Self> {
-        let facts = serde_json::from_value(record.segment.basis.get("facts")?.clone()).ok()?;
-        let kept: BTreeSet<_> =
-            record.kept_for.iter().filter_map(|purpose| Purpose::parse(purpose)).collect();
-        let opened = record.segment.opened;
-        let (from, until) = record.closing.as_ref().map_or((opened, opened), |closing| {
-            let from = closing.from.unwrap_or(opened);
-            (from, closing.until.max(from))
-        });
-        (!kept.is_empty()).then_some(Self { id: record.segment.id, facts, kept, from, until })
+impl Stop {
+    /// The last instant that is kept.
+    pub(super) fn end(&self) -> Timestamp {
+        if self.cut_tail { self.until.checked_sub(TAIL).unwrap_or(self.until) } else { self.until }
     }
 }
 
@@ -140,97 +120,130 @@ impl Live {
         !self.purposes.is_subset(&self.erased)
     }
 
-    /// Whether what may be recorded now is what this segment records: the same legs, purposes and rules.
+    /// Whether what may be recorded now is what this segment records: the same people, purposes and rules.
     fn is(&self, wish: &Wish) -> bool {
+        let people = |facts: &Facts| {
+            facts.legs.iter().map(|leg| (leg.id.clone(), leg.agent.clone())).collect::<Vec<_>>()
+        };
         self.purposes == wish.decision.recorded_purposes
             && self.rules == rules_of(&wish.decision)
-            && self.facts.legs.iter().map(|leg| &leg.id).eq(wish.facts.legs.iter().map(|leg| &leg.id))
+            && people(&self.facts) == people(&wish.facts)
+    }
+
+    /// How it ends, if it is not what may be recorded now; `changed`: when that began.
+    fn ends(&self, wish: &Result<Wish, Why>, changed: Timestamp) -> Option<Stop> {
+        let (ending, cut_tail) = match wish {
+            Ok(wish) if self.is(wish) => return None,
+            // Somebody who was not there before: his first words are cut off.
+            Ok(wish) => {
+                let joined = wish.facts.legs.iter().any(|leg| self.facts.leg(&leg.id).is_none());
+                (Ending::PartiesChanged, joined)
+            }
+            Err(why) => {
+                let ending = why.ending(&self.purposes);
+                let grave = [Ending::Stranger, Ending::Objected, Ending::Private, Ending::Payment];
+                (ending, grave.contains(&ending))
+            }
+        };
+        // When somebody came in whom nobody saw coming is not known.
+        let until = match self.unwatched {
+            Some(since) if ending == Ending::Stranger => since,
+            _ => changed,
+        };
+        Some(Stop { ending, until, cut_tail })
     }
 }
 
 impl Session {
-    pub(super) fn parties(&mut self, now: Timestamp, mut parties: Vec<Party>, at: Timestamp) {
-        if matches!(self.phase, Phase::Over) {
-            return;
-        }
-        parties.sort();
-        parties.dedup();
-        if !parties.is_empty() {
-            self.left_hook_unseen(now);
-        }
-        if self.parties == parties {
-            return;
-        }
-        self.parties = parties;
-        let agents: BTreeSet<String> = self.parties.iter().filter_map(|party| self.agent_of(party)).collect();
-        if !agents.is_empty() {
-            if self.record.talked.is_none() {
-                self.record.talked = Some(at);
-            }
-            let mut all: BTreeSet<String> = self.record.agents.drain(..).collect();
-            all.extend(agents);
-            self.record.agents = all.into_iter().collect();
-            self.index();
-        }
-    }
-
     /// Looks at what is, and at what may be, and brings them together.
     pub(super) fn consider_recorder(&mut self, now: Timestamp) {
+        self.quell(now);
         if matches!(self.phase, Phase::Hook(_)) {
             return;
         }
         let wish = self.wish(now);
         self.tell(now, &wish);
+        self.serve(now, &wish);
+        let changed = self.changed;
         match (&mut self.recorder, wish) {
             (Recorder::Off, Ok(wish)) => {
                 if self.quiet_until.is_none_or(|quiet| now >= quiet) {
                     self.open(now, wish);
                 }
             }
-            (Recorder::Off | Recorder::Opening { durable: false, .. }, _) => {}
+            (Recorder::Off | Recorder::Foreign { .. } | Recorder::Opening { durable: false, .. }, _) => {}
             (Recorder::Opening { live, durable: true }, Ok(wish)) if live.is(&wish) => self.start(),
-            (Recorder::Opening { .. }, _) => {
-                let stop = Stop { ending: Ending::NeverStarted, until: now, cut_tail: false };
-                self.finish(now, stop);
-            }
-            (Recorder::Starting(live) | Recorder::Running(live), wish) => {
-                let stop = match &wish {
-                    Ok(wish) if live.is(wish) => return,
-                    Ok(wish) => {
-                        // Somebody who was not there before: his first words are cut off.
-                        let joined = wish.facts.legs.iter().any(|leg| !live.facts.leg(&leg.id).is_some());
-                        Stop { ending: Ending::PartiesChanged, until: self.changed, cut_tail: joined }
-                    }
-                    Err(why) => {
-                        let ending = why.ending(&live.purposes);
-                        let cut_tail = matches!(
-                            ending,
-                            Ending::Stranger | Ending::Objected | Ending::Private | Ending::Payment
-                        );
-                        Stop { ending, until: self.changed, cut_tail }
-                    }
-                };
-                self.stop(now, stop);
-            }
-            (Recorder::Stopping { again, repeated, .. }, _) if now >= *again => {
-                let first = !std::mem::replace(repeated, true);
-                *again = after(now, self.rules.desk.timing.stop_again);
-                self.order(Order::Stop, Asked::Stop);
-                if first {
-                    self.alarm(now, Notice::StopNotConfirmed);
+            (Recorder::Opening { .. }, _) => self.never_started(now),
+            (Recorder::Starting(live) | Recorder::Running(live), wish) => match live.ends(&wish, changed) {
+                Some(stop) => self.stop(now, stop),
+                None if live.changes.is_some_and(|changes| now >= changes) => {
+                    live.changes = wish
+                        .ok()
+                        .and_then(|wish| decide::changes_at(&wish.facts, &self.rules.policy))
+                        .filter(|changes| *changes > now);
+                }
+                None => {}
+            },
+            (Recorder::Stopping { live, stop, .. }, wish) => {
+                // Somebody who came in while it was being stopped may be in what is to be kept.
+                let graver = live.ends(&wish, changed).filter(|wanted| {
+                    wanted.cut_tail
+                        && (wanted.until < stop.until || !stop.cut_tail && wanted.end() < stop.until)
+                });
+                if let Some(wanted) = graver {
+                    self.stop(now, wanted);
                 }
             }
-            (Recorder::Foreign { again }, _) if now >= *again => {
-                *again = after(now, self.rules.desk.timing.stop_again);
-                self.order(Order::Stop, Asked::Stop);
+        }
+    }
+
+    /// Stops what must not run, again and again until that is confirmed.
+    fn quell(&mut self, now: Timestamp) {
+        if let Some(expected) = self.suspect {
+            match &self.recorder {
+                Recorder::Off => {
+                    self.suspect = None;
+                    let wait = Wait { after: self.orders, again: now, repeated: true };
+                    self.recorder = Recorder::Foreign { expected, wait };
+                }
+                Recorder::Opening { durable: true, .. } => {
+                    self.never_started(now);
+                    return self.quell(now);
+                }
+                // Nothing stops only one of two: ours begins anew.
+                Recorder::Starting(_) | Recorder::Running(_) => {
+                    self.stop(now, Stop { ending: Ending::NotAllowed, until: self.changed, cut_tail: false });
+                }
+                Recorder::Opening { .. } | Recorder::Stopping { .. } | Recorder::Foreign { .. } => {}
             }
-            (Recorder::Stopping { .. } | Recorder::Foreign { .. }, _) => {}
+        }
+        if let Recorder::Stopping { wait, .. } | Recorder::Foreign { wait, .. } = &mut self.recorder
+            && now >= wait.again
+        {
+            wait.again = after(now, self.rules.desk.timing.stop_again);
+            let first = !std::mem::replace(&mut wait.repeated, true);
+            self.order(Order::Stop, Asked::Stop);
+            if first {
+                self.alarm(now, Notice::StopNotConfirmed);
+            }
+        }
+    }
+
+    /// Something may run that must not; so many are no surprise.
+    pub(super) fn suspect(&mut self, expected: u32) {
+        if matches!(self.phase, Phase::Over) {
+            return;
+        }
+        self.suspect = Some(self.suspect.unwrap_or(0).max(expected));
+        // The disk may be slow; a stop does not wait for it.
+        if matches!(self.recorder, Recorder::Opening { .. }) {
+            self.order(Order::Stop, Asked::Stop);
         }
     }
 
     pub(super) fn recorder_wake(&self) -> Option<Timestamp> {
         match &self.recorder {
-            Recorder::Stopping { again, .. } | Recorder::Foreign { again } => Some(*again),
+            Recorder::Stopping { wait, .. } | Recorder::Foreign { wait, .. } => Some(wait.again),
             // A campaign ends inside a call too.
             Recorder::Starting(live) | Recorder::Running(live) => live.changes,
             Recorder::Off => self.quiet_until.filter(|quiet| *quiet > self.looked),
@@ -245,28 +258,34 @@ impl Session {
     }
 
     pub(super) fn recorder_started(&mut self, now: Timestamp, at: Timestamp) {
+        // The same start, told twice, is one start.
+        if !self.starts.insert(at) || matches!(self.phase, Phase::Over) {
+            return;
+        }
         match &mut self.recorder {
-            Recorder::Starting(live) | Recorder::Running(live) | Recorder::Stopping { live, .. } => {
-                live.started.get_or_insert(at);
+            Recorder::Starting(live) | Recorder::Running(live) | Recorder::Stopping { live, .. }
+                if !live.told =>
+            {
+                live.told = true;
+                live.started = Some(at);
             }
-            Recorder::Off | Recorder::Opening { .. } | Recorder::Foreign { .. } => {
-                if matches!(self.phase, Phase::Over) {
-                    return;
-                }
-                // Not ordered by us: it would record whom it must not.
+            // Not ordered by us: it would record whom it must not.
+            _ => {
                 self.alarm(now, Notice::ForeignRecorder);
-                if matches!(self.recorder, Recorder::Off) {
-                    self.recorder = Recorder::Foreign { again: now };
-                }
+                self.suspect(u32::MAX);
             }
         }
     }
 
     pub(super) fn recorder_stopped(&mut self, now: Timestamp, at: Timestamp) {
+        // The end of an earlier one, told late, ends nothing.
+        let of_this = |live: &Live| live.started.is_some_and(|started| started <= at);
         match &mut self.recorder {
             // A code in the dialplan, or somebody else. What it means may follow within milliseconds.
-            Recorder::Running(_) => self.stop(now, Stop { ending: Ending::Code, until: at, cut_tail: false }),
-            Recorder::Stopping { stop, .. } => stop.until = stop.until.min(at),
+            Recorder::Starting(live) | Recorder::Running(live) if of_this(live) => {
+                self.stop(now, Stop { ending: Ending::Code, until: at, cut_tail: false });
+            }
+            Recorder::Stopping { live, stop, .. } if of_this(live) => stop.until = stop.until.min(at),
             _ => {}
         }
     }
@@ -279,68 +298,81 @@ impl Session {
                 self.failures = 0;
                 self.record.outcome = "recorded".into();
                 self.index();
-                let entry = self.entry(now, Some(id), What::Recording);
-                self.out.push(Command::Journal(entry));
+                self.tell_recording(now, id);
                 Recorder::Running(live)
             }
-            Recorder::Stopping { mut live, stop, again, repeated } if live.id == id => {
+            Recorder::Stopping { mut live, stop, wait } if live.id == id => {
                 live.started.get_or_insert(now);
-                Recorder::Stopping { live, stop, again, repeated }
+                self.tell_recording(now, id);
+                Recorder::Stopping { live, stop, wait }
             }
-            other => other,
+            other => {
+                // Its segment is closed, and it may have begun after the stop.
+                self.suspect(1);
+                other
+            }
         };
     }
 
     pub(super) fn not_recording(&mut self, now: Timestamp, id: SegmentId, error: &DriverError) {
-        if self.recorder.live_mut().is_none_or(|live| live.id != id) {
+        if self.recorder.live().is_none_or(|live| live.id != id) {
+            if *error == DriverError::Unknown {
+                self.suspect(1);
+            }
             return;
         }
+        // A start that its stop overtook is no failure.
+        let starting = matches!(self.recorder, Recorder::Starting(_));
         match error {
             // It may run: stop it, and keep what it was allowed to record.
             DriverError::Unknown => {
                 self.alarm(now, Notice::NotStarted { why: error.to_string() });
                 self.stop(now, Stop { ending: Ending::Gap, until: now, cut_tail: false });
             }
-            DriverError::Gone => {}
-            DriverError::Refused(_) | DriverError::Unsent => {
+            DriverError::Refused(_) | DriverError::Unsent if starting => {
                 self.failures += 1;
                 self.alarm(now, Notice::NotStarted { why: error.to_string() });
                 if self.failures >= FAILURES {
                     self.muted = Some("recorder-does-not-start");
                 }
             }
+            DriverError::Gone | DriverError::Refused(_) | DriverError::Unsent => {}
         }
         if matches!(self.recorder, Recorder::Starting(_)) {
             let pause = std::time::Duration::from_secs(1) * u32::from(self.failures.max(1));
-            self.finish(now, Stop { ending: Ending::NeverStarted, until: now, cut_tail: false });
+            self.never_started(now);
             self.quiet_until = Some(after(now, pause));
         }
     }
 
-    pub(super) fn stopped(&mut self, now: Timestamp, reply: Reply) {
-        let ours = match &mut self.recorder {
-            Recorder::Stopping { live, stop, .. } => {
+    pub(super) fn stopped(&mut self, now: Timestamp, order: OrderNo, reply: Reply) {
+        let expected = match &mut self.recorder {
+            Recorder::Stopping { live, stop, wait } if order.0 > wait.after => {
+                stop.until = stop.until.min(now);
+                // Who came in meanwhile is told when the link is back.
+                if live.unwatched.is_some() && self.link != Link::Up {
+                    return;
+                }
                 let stop = *stop;
-                // A mandatory recording runs on while nobody watches; what it has is kept.
-                let until = if live.flags.contains(&Flag::Unwatched) { now } else { stop.until };
-                self.finish(now, Stop { until, ..stop });
+                self.finish(now, stop);
                 1
             }
-            Recorder::Foreign { .. } => {
+            Recorder::Foreign { expected, wait } if order.0 > wait.after => {
+                let expected = *expected;
                 self.recorder = Recorder::Off;
-                0
+                expected
             }
             _ => return,
         };
         self.quiet_until = Some(after(now, self.rules.desk.timing.settle));
-        if reply.stopped > ours {
+        if reply.stopped > expected {
             self.alarm(now, Notice::ForeignRecorder);
         }
     }
 
-    pub(super) fn not_stopped(&mut self, now: Timestamp, error: &DriverError) {
+    pub(super) fn not_stopped(&mut self, now: Timestamp, order: OrderNo, error: &DriverError) {
         match error {
-            DriverError::Gone => self.stopped(now, Reply::default()),
+            DriverError::Gone => self.stopped(now, order, Reply::default()),
             // `again` orders it once more.
             DriverError::Refused(_) | DriverError::Unsent | DriverError::Unknown => {}
         }
@@ -368,32 +400,17 @@ impl Session {
         }
     }
 
-    pub(super) fn drawn(&mut self, drawn: Vec<Drawn>) {
-        self.drawing = false;
-        let fallen = drawn.into_iter().map(|drawn| (drawn.ballot.campaign, drawn.selected));
-        self.talk
-            .facts_mut()
-            .sampling
-            .drawn
-            .extend(fallen.map(|(campaign, selected)| (campaign.into(), selected)));
-    }
-
-    pub(super) fn not_drawn(&mut self, now: Timestamp, error: &StoreError) {
-        // Without a lot a call is never drawn.
-        self.drawing = false;
-        self.alarm(now, Notice::NotStarted { why: error.to_string() });
-    }
-
     pub(super) fn recorder_ended(&mut self, now: Timestamp, at: Timestamp) {
-        let hung_up = Stop { ending: Ending::HungUp, until: at, cut_tail: false };
+        self.suspect = None;
         match &self.recorder {
             // Closed once it is known to be there.
             Recorder::Off | Recorder::Opening { durable: false, .. } => {}
-            Recorder::Opening { .. } | Recorder::Starting(_) | Recorder::Running(_) => {
-                self.finish(now, hung_up)
+            Recorder::Opening { .. } => self.never_started(now),
+            Recorder::Starting(_) | Recorder::Running(_) => {
+                self.finish(now, Stop { ending: Ending::HungUp, until: at, cut_tail: false });
             }
             Recorder::Stopping { stop, .. } => {
-                let stop = *stop;
+                let stop = Stop { until: stop.until.min(at), ..*stop };
                 self.finish(now, stop);
             }
             Recorder::Foreign { .. } => self.recorder = Recorder::Off,
@@ -401,112 +418,35 @@ impl Session {
     }
 
     pub(super) fn link_lost(&mut self, now: Timestamp, since: Timestamp) {
-        if self.link == Link::Lost {
+        if self.link != Link::Up {
             return;
         }
-        self.link = Link::Lost;
+        self.link = Link::Lost { noted: false };
         self.journal(now, What::Gap { since });
         if let Recorder::Starting(live) | Recorder::Running(live) = &mut self.recorder {
+            let mut until = since;
             if live.mandatory {
+                // What a law demands runs on while nobody watches, and what it has is kept.
+                until = Timestamp::MAX;
+                live.unwatched = Some(since);
                 live.flags.push(Flag::Unwatched);
                 self.alarm(now, Notice::Mandatory { why: "unwatched".into() });
             }
-            self.stop(now, Stop { ending: Ending::Gap, until: since, cut_tail: false });
+            self.stop(now, Stop { ending: Ending::Gap, until, cut_tail: false });
         }
     }
 
     pub(super) fn link_back(&mut self, now: Timestamp) {
-        self.link = Link::Up;
+        match std::mem::replace(&mut self.link, Link::Up) {
+            Link::Up => return,
+            // A code that was pressed meanwhile is not known.
+            Link::Lost { noted: false } if matches!(self.phase, Phase::Talk) => self.unreadable(now),
+            Link::Lost { .. } => {}
+        }
         // What could not be sent is sent at once.
-        if let Recorder::Stopping { again, .. } | Recorder::Foreign { again } = &mut self.recorder {
-            *again = now;
+        if let Recorder::Stopping { wait, .. } | Recorder::Foreign { wait, .. } = &mut self.recorder {
+            wait.again = now;
         }
-    }
-
-    fn wish(&mut self, now: Timestamp) -> Result<Wish, Why> {
-        self.looked = now;
-        // Who is there is known even where nothing is recorded: an objection erases what was.
-        let seated = self.seat();
-        if let Some(why) = self.muted {
-            return Err(Why::Muted(why));
-        }
-        if self.link == Link::Lost {
-            return Err(Why::Link);
-        }
-        seated?;
-        if !self.parties.iter().any(|party| party.role == Role::Member) {
-            return Err(Why::Alone);
-        }
-        self.talk.set_time(now);
-        let held = self.parties.iter().any(|party| party.held);
-        if !held && self.draw(now) {
-            return Err(Why::Drawing);
-        }
-        let facts = self.talk.facts();
-        let decision = decide(facts, &self.rules.policy);
-        if !decision.record {
-            return Err(Why::Law(Box::new(decision)));
-        }
-        if held {
-            return Err(Why::Held);
-        }
-        Ok(Wish { facts: facts.clone(), decision })
-    }
-
-    /// Brings the facts' legs in line with who is connected.
-    fn seat(&mut self) -> Result<(), Why> {
-        let rules = Arc::clone(&self.rules);
-        let present = self.talk.facts().legs[1..].iter().map(|leg| leg.id.clone());
-        let gone: Vec<_> =
-            present.filter(|id| !self.parties.iter().any(|party| party.leg.0 == **id)).collect();
-        for leg in gone {
-            self.talk.apply(&rules.policy, &Event::Leave { leg });
-        }
-        for party in &self.parties {
-            if party.customer_of.is_some() {
-                return Err(Why::Stranger);
-            }
-            let agent = self.agent_of(party);
-            let mut leg = Leg::new(party.leg.0.as_str(), LegKind::Agent);
-            leg.extension = party.extension.as_deref().map(Into::into);
-            leg.agent = agent.map(Into::into);
-            // An exempt extension needs no agent to be exempt; anybody else without one is a stranger.
-            if leg.agent.is_none() && !leg.is_exempt(&rules.policy) {
-                return Err(Why::Stranger);
-            }
-            if cfg!(temoin_sabotage = "skip-exempt") && leg.is_exempt(&rules.policy) {
-                continue;
-            }
-            if self.talk.facts().leg(&leg.id).is_none() {
-                self.talk.apply(&rules.policy, &Event::Join { leg });
-            }
-        }
-        Ok(())
-    }
-
-    /// Asks for the lots that this call still needs; true while one has not fallen.
-    fn draw(&mut self, now: Timestamp) -> bool {
-        if !self.drawing {
-            let stakes = decide::stakes(self.talk.facts(), &self.rules.policy);
-            let call = &self.record.id;
-            let ballots: Vec<Ballot> = stakes
-                .into_iter()
-                .filter(|stake| self.asked.insert(stake.campaign.to_string()))
-                .map(|stake| Ballot {
-                    campaign: stake.campaign.to_string(),
-                    call: call.clone(),
-                    stratum: stake.stratum.to_string(),
-                    rate: stake.rate,
-                    draw: sampling::Draw::keyed(&self.rules.key.0, &stake.campaign, &call.0),
-                    at: now,
-                })
-                .collect();
-            if !ballots.is_empty() {
-                self.drawing = true;
-                self.out.push(Command::Draw(ballots));
-            }
-        }
-        self.drawing
     }
 
     fn open(&mut self, now: Timestamp, wish: Wish) {
@@ -543,6 +483,8 @@ impl Session {
             purposes,
             mandatory,
             started: None,
+            told: false,
+            unwatched: None,
             erased: BTreeSet::new(),
             flags: Vec::new(),
         });
@@ -562,14 +504,17 @@ impl Session {
         }
         self.recorder = match std::mem::replace(&mut self.recorder, Recorder::Off) {
             Recorder::Starting(live) | Recorder::Running(live) => {
-                self.order(Order::Stop, Asked::Stop);
                 let again = after(now, self.rules.desk.timing.stop_again);
+                let wait = Wait { after: self.orders, again, repeated: false };
+                self.order(Order::Stop, Asked::Stop);
                 self.tell_stop(now, live.id, wanted);
-                Recorder::Stopping { live, stop: wanted, again, repeated: false }
+                Recorder::Stopping { live, stop: wanted, wait }
             }
             // The first stop says where the audio ends; a graver reason cuts the more.
-            Recorder::Stopping { live, stop, again, repeated } => {
-                let graver = matches!(stop.ending, Ending::Code | Ending::PartiesChanged) || wanted.cut_tail;
+            Recorder::Stopping { live, stop, wait } => {
+                let says_more = !matches!(wanted.ending, Ending::Code | Ending::Gap);
+                let says_little = matches!(stop.ending, Ending::Code | Ending::PartiesChanged);
+                let graver = says_more && says_little || wanted.cut_tail && !stop.cut_tail;
                 let joined = Stop {
                     ending: if graver { wanted.ending } else { stop.ending },
                     until: stop.until.min(wanted.until),
@@ -578,148 +523,28 @@ impl Session {
                 if joined != stop {
                     self.tell_stop(now, live.id, joined);
                 }
-                Recorder::Stopping { live, stop: joined, again, repeated }
+                Recorder::Stopping { live, stop: joined, wait }
             }
             other => other,
         };
     }
 
-    /// Written down when it is ordered, so that it holds even if this program dies before the PBX confirms it.
-    fn tell_stop(&mut self, now: Timestamp, id: SegmentId, stop: Stop) {
-        let Stop { ending, until, cut_tail } = stop;
-        let entry = self.entry(now, Some(id), What::Stopping { ending, until, cut_tail });
+    fn never_started(&mut self, now: Timestamp) {
+        self.finish(now, Stop { ending: Ending::NeverStarted, until: now, cut_tail: false });
+    }
+
+    fn tell_recording(&mut self, now: Timestamp, id: SegmentId) {
+        let entry = self.entry(now, Some(id), What::Recording);
         self.out.push(Command::Journal(entry));
     }
 
-    /// Closes the segment: what remains of it is kept, or it is erased.
-    fn finish(&mut self, now: Timestamp, stop: Stop) {
-        let (Recorder::Opening { live, .. }
-        | Recorder::Starting(live)
-        | Recorder::Running(live)
-        | Recorder::Stopping { live, .. }) = std::mem::replace(&mut self.recorder, Recorder::Off)
-        else {
-            return;
-        };
-        let live = *live;
-        let mut kept = live.purposes.clone();
-        kept.retain(|purpose| !live.erased.contains(purpose));
-        let mut ending = stop.ending;
-        if live.started.is_none() {
-            ending = Ending::NeverStarted;
-            kept.clear();
-        }
-        let from = live.started.unwrap_or(stop.until);
-        let retention = self.deadlines(&live.facts, &kept, from, stop.until.max(from));
-        let closing = Closing {
-            from: live.started,
-            until: stop.until,
-            cut_tail: stop.cut_tail,
-            kept: super::names(&kept),
-            ending,
-            flags: live.flags,
-            retention,
-        };
-        let entry = self.entry(now, Some(live.id), What::Closed(closing.clone()));
-        self.out.push(Command::Close(live.id, closing, entry));
-        self.past.push(Past { id: live.id, facts: live.facts, kept, from, until: stop.until.max(from) });
-    }
-
-    /// When what remains of a closed segment must go.
-    pub(super) fn deadlines_of(&self, past: &Past) -> Deadlines {
-        self.deadlines(&past.facts, &past.kept, past.from, past.until)
-    }
-
-    /// When what is kept for these purposes must go.
-    fn deadlines(
-        &self,
-        facts: &Facts,
-        purposes: &BTreeSet<Purpose>,
-        start: Timestamp,
-        end: Timestamp,
-    ) -> Deadlines {
-        let recording = Recording { facts, policy: &self.rules.policy, purposes, start, end };
-        // A decision that allows a recording has dates for it; for no purposes there are none.
-        let fate = retention::fate(&recording, &History::default());
-        fate.map_or_else(
-            |_| Deadlines::default(),
-            |fate| Deadlines {
-                not_before: fate.object.not_before,
-                scheduled: fate.object.scheduled,
-                delete_by: fate.object.delete_by,
-            },
-        )
-    }
-
-    fn agent_of(&self, party: &Party) -> Option<String> {
-        let by_extension = || self.rules.desk.extensions.get(party.extension.as_deref()?).cloned();
-        party.agent.clone().or_else(by_extension)
-    }
-
-    /// Writes the decision down where it changed, and gives the call its one word.
-    fn tell(&mut self, now: Timestamp, wish: &Result<Wish, Why>) {
-        let (record, decision, shell) = match wish {
-            Ok(wish) => (true, Some(&wish.decision), None),
-            Err(Why::Law(decision)) => (false, Some(&**decision), None),
-            // Nothing is decided yet, or nobody is there: no news.
-            Err(Why::Drawing | Why::Alone) => return,
-            Err(Why::Muted(why)) => (false, None, Some(*why)),
-            Err(Why::Link) => (false, None, Some("not-heard")),
-            Err(Why::Held) => (false, None, Some("held")),
-            Err(Why::Stranger) => (false, None, Some("unknown-party")),
-        };
-        if matches!(self.phase, Phase::Over) {
-            return;
-        }
-        let reasons = match (decision, shell) {
-            (Some(decision), _) => decision
-                .purposes
-                .iter()
-                .map(|(purpose, of)| (purpose.to_string(), of.reason.to_string()))
-                .collect(),
-            (None, why) => [("*".to_owned(), why.unwrap_or_default().to_owned())].into(),
-        };
-        let agents = self.parties.iter().filter_map(|party| self.agent_of(party)).collect();
-        let what = What::Decided { record, agents, reasons };
-        if self.told.as_ref() == Some(&what) {
-            return;
-        }
-        if !record && self.record.outcome != "recorded" {
-            let nearest = decision.and_then(|decision| decision.purposes.values().map(|of| of.reason).max());
-            let word =
-                nearest.map_or_else(|| shell.unwrap_or("unknown").to_owned(), |reason| reason.to_string());
-            if self.record.outcome != word {
-                self.record.outcome = word;
-                self.index();
-            }
-        }
-        self.journal(now, what.clone());
-        self.told = Some(what);
-    }
-}
-
-impl Why {
-    /// How a segment ends for this, seen from the purposes that it was recorded for.
-    fn ending(&self, purposes: &BTreeSet<Purpose>) -> Ending {
-        match self {
-            Self::Muted(_) | Self::Drawing => Ending::NotAllowed,
-            Self::Link => Ending::Gap,
-            Self::Alone | Self::Held => Ending::PartiesChanged,
-            Self::Stranger => Ending::Stranger,
-            Self::Law(decision) => {
-                let reasons = decision
-                    .purposes
-                    .iter()
-                    .filter(|(purpose, _)| purposes.contains(*purpose))
-                    .map(|(_, of)| of.reason);
-                reasons.min().map_or(Ending::NotAllowed, |reason| match reason {
-                    Reason::ExemptLeg => Ending::Stranger,
-                    Reason::PrivateCall => Ending::Private,
-                    Reason::PaymentActive => Ending::Payment,
-                    Reason::Objected => Ending::Objected,
-                    Reason::AgentStop => Ending::Paused,
-                    _ => Ending::NotAllowed,
-                })
-            }
+    /// Written down when it is ordered, so that it holds even if this program dies before the PBX confirms it.
+    fn tell_stop(&mut self, now: Timestamp, id: SegmentId, stop: Stop) {
+        let Stop { ending, until, cut_tail } = stop;
+        // What runs on while nobody watches has no end yet.
+        if until < Timestamp::MAX {
+            let entry = self.entry(now, Some(id), What::Stopping { ending, until, cut_tail });
+            self.out.push(Command::Journal(entry));
         }
     }
 }

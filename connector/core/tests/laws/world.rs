@@ -203,7 +203,7 @@ impl World {
         if self.gap_until.is_none() {
             // Every third event comes twice: that must change nothing.
             let at = self.ms + 2;
-            if self.mail.len() % 3 == 0 {
+            if self.mail.len().is_multiple_of(3) {
                 self.mail.push((at, event.clone()));
             }
             self.mail.push((at, event));

@@ -1,0 +1,285 @@
+//! Who is in the call, and what may be recorded now: the facts brought in line with who is connected, lots drawn, the law
+//! asked, and the answer written down where it changed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Asked, Link, Phase, Session};
+use crate::command::{Command, Notice, Order};
+use crate::decide::{self, Decision, decide};
+use crate::event::{Party, Role};
+use crate::facts::{Facts, Leg};
+use crate::id::LegId;
+use crate::journal::What;
+use crate::ports::{Ballot, Drawn, StoreError};
+use crate::sampling;
+use crate::segment::Ending;
+use crate::talk::Event;
+use crate::words::{LegKind, Purpose, Reason, Refusal};
+
+/// Why nothing may be recorded at this moment; the law's reasons are in the decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Nothing of this call any more.
+    Muted(&'static str),
+    /// The PBX is not heard.
+    Link,
+    /// No agent is connected with the customer.
+    Alone,
+    /// Somebody is on hold or away.
+    Held,
+    /// Somebody is there whom nobody knows, or another call's customer.
+    Stranger,
+    /// The lot has not fallen yet.
+    Drawing,
+    /// The law: see the decision.
+    Law(Box<Decision>),
+}
+
+/// What may be recorded at this moment.
+#[derive(Debug)]
+pub(super) struct Wish {
+    pub(super) facts: Facts,
+    pub(super) decision: Decision,
+}
+
+impl Session {
+    pub(super) fn parties(&mut self, now: Timestamp, mut parties: Vec<Party>, at: Timestamp) {
+        if matches!(self.phase, Phase::Over) {
+            return;
+        }
+        parties.sort();
+        parties.dedup();
+        // Somebody may listen to a customer who still waits in the hook.
+        if parties.iter().any(|party| party.role == Role::Member) {
+            self.left_hook_unseen(now);
+        }
+        if self.parties == parties {
+            return;
+        }
+        self.parties = parties;
+        let agents: BTreeSet<String> = self.parties.iter().filter_map(|party| self.agent_of(party)).collect();
+        if !agents.is_empty() {
+            if self.record.talked.is_none() {
+                self.record.talked = Some(at);
+            }
+            let mut all: BTreeSet<String> = self.record.agents.drain(..).collect();
+            all.extend(agents);
+            self.record.agents = all.into_iter().collect();
+            self.index();
+        }
+    }
+
+    pub(super) fn wish(&mut self, now: Timestamp) -> Result<Wish, Why> {
+        self.looked = now;
+        // Who is there is known even where nothing is recorded: an objection erases what was.
+        let seated = self.seat();
+        if let Some(why) = self.muted {
+            return Err(Why::Muted(why));
+        }
+        if self.link != Link::Up {
+            return Err(Why::Link);
+        }
+        seated?;
+        if !self.parties.iter().any(|party| party.role == Role::Member) {
+            return Err(Why::Alone);
+        }
+        self.talk.set_time(now);
+        let held = self.parties.iter().any(|party| party.held);
+        if !held && self.draw(now) {
+            return Err(Why::Drawing);
+        }
+        let facts = self.talk.facts();
+        let decision = decide(facts, &self.rules.policy);
+        if !decision.record {
+            return Err(Why::Law(Box::new(decision)));
+        }
+        if held {
+            return Err(Why::Held);
+        }
+        Ok(Wish { facts: facts.clone(), decision })
+    }
+
+    /// Brings the facts' legs in line with who is connected: all who are known, whoever else is there.
+    fn seat(&mut self) -> Result<(), Why> {
+        let rules = Arc::clone(&self.rules);
+        let present = self.talk.facts().legs[1..].iter().map(|leg| leg.id.clone());
+        let gone: Vec<_> =
+            present.filter(|id| !self.parties.iter().any(|party| party.leg.0 == **id)).collect();
+        for leg in gone {
+            self.talk.apply(&rules.policy, &Event::Leave { leg });
+        }
+        let mut stranger = false;
+        for party in &self.parties {
+            if party.customer_of.is_some() {
+                stranger = true;
+                continue;
+            }
+            let mut leg = Leg::new(party.leg.0.as_str(), LegKind::Agent);
+            leg.extension = party.extension.as_deref().map(Into::into);
+            leg.agent = self.agent_of(party).map(Into::into);
+            // An exempt extension needs no agent to be exempt; anybody else without one is a stranger.
+            if leg.agent.is_none() && !leg.is_exempt(&rules.policy) {
+                stranger = true;
+                continue;
+            }
+            if cfg!(temoin_sabotage = "skip-exempt") && leg.is_exempt(&rules.policy) {
+                continue;
+            }
+            self.known.insert(party.leg.clone());
+            // The same channel may turn out to be somebody else's.
+            let seated = self.talk.facts().leg(&leg.id);
+            if seated.is_none_or(|seated| seated.agent != leg.agent || seated.extension != leg.extension) {
+                self.talk.apply(&rules.policy, &Event::Join { leg });
+            }
+        }
+        if stranger { Err(Why::Stranger) } else { Ok(()) }
+    }
+
+    /// Whether this is an agent's leg of this call, present or not: a code pressed on the way out counts.
+    pub(super) fn knows(&self, leg: &LegId) -> bool {
+        self.known.contains(leg)
+    }
+
+    /// Asks for the lots that this call still needs; true while one has not fallen.
+    fn draw(&mut self, now: Timestamp) -> bool {
+        if !self.drawing {
+            let stakes = decide::stakes(self.talk.facts(), &self.rules.policy);
+            let call = &self.record.id;
+            let ballots: Vec<Ballot> = stakes
+                .into_iter()
+                .filter(|stake| self.asked.insert(stake.campaign.to_string()))
+                .map(|stake| Ballot {
+                    campaign: stake.campaign.to_string(),
+                    call: call.clone(),
+                    stratum: stake.stratum.to_string(),
+                    rate: stake.rate,
+                    draw: sampling::Draw::keyed(&self.rules.key.0, &stake.campaign, &call.0),
+                    at: now,
+                })
+                .collect();
+            if !ballots.is_empty() {
+                self.drawing = true;
+                self.out.push(Command::Draw(ballots));
+            }
+        }
+        self.drawing
+    }
+
+    pub(super) fn drawn(&mut self, drawn: Vec<Drawn>) {
+        self.drawing = false;
+        let fallen = drawn.into_iter().map(|drawn| (drawn.ballot.campaign, drawn.selected));
+        self.talk
+            .facts_mut()
+            .sampling
+            .drawn
+            .extend(fallen.map(|(campaign, selected)| (campaign.into(), selected)));
+    }
+
+    pub(super) fn not_drawn(&mut self, now: Timestamp, error: &StoreError) {
+        // Without a lot a call is never drawn.
+        self.drawing = false;
+        self.alarm(now, Notice::NotStarted { why: error.to_string() });
+    }
+
+    pub(super) fn agent_of(&self, party: &Party) -> Option<String> {
+        let by_extension = || self.rules.desk.extensions.get(party.extension.as_deref()?).cloned();
+        party.agent.clone().or_else(by_extension)
+    }
+
+    /// Writes the decision down where it changed, and gives the call its one word.
+    pub(super) fn tell(&mut self, now: Timestamp, wish: &Result<Wish, Why>) {
+        let (record, decision, shell) = match wish {
+            Ok(wish) => (true, Some(&wish.decision), None),
+            Err(Why::Law(decision)) => (false, Some(&**decision), None),
+            // Nothing is decided yet, or nobody is there: no news.
+            Err(Why::Drawing | Why::Alone) => return,
+            Err(Why::Muted(why)) => (false, None, Some(*why)),
+            Err(Why::Link) => (false, None, Some("not-heard")),
+            Err(Why::Held) => (false, None, Some("held")),
+            Err(Why::Stranger) => (false, None, Some("unknown-party")),
+        };
+        if matches!(self.phase, Phase::Over) {
+            return;
+        }
+        let reasons = match (decision, shell) {
+            (Some(decision), _) => decision
+                .purposes
+                .iter()
+                .map(|(purpose, of)| (purpose.to_string(), of.reason.to_string()))
+                .collect(),
+            (None, why) => [("*".to_owned(), why.unwrap_or_default().to_owned())].into(),
+        };
+        let agents = self.parties.iter().filter_map(|party| self.agent_of(party)).collect();
+        let what = What::Decided { record, agents, reasons };
+        if self.told.as_ref() == Some(&what) {
+            return;
+        }
+        if !record && !(self.record.outcome == "recorded" && self.remains()) {
+            let nearest = decision.and_then(|decision| decision.purposes.values().map(|of| of.reason).max());
+            let word =
+                nearest.map_or_else(|| shell.unwrap_or("unknown").to_owned(), |reason| reason.to_string());
+            if self.record.outcome != word {
+                self.record.outcome = word;
+                self.index();
+            }
+        }
+        self.journal(now, what.clone());
+        self.told = Some(what);
+    }
+
+    /// A service that the law ends with the refusal ends; one that it forbids unrecorded is an alarm, once: in the talk
+    /// it is the agent who must not go on.
+    pub(super) fn serve(&mut self, now: Timestamp, wish: &Result<Wish, Why>) {
+        let decision = match wish {
+            Ok(wish) => &wish.decision,
+            Err(Why::Law(decision)) => decision,
+            Err(_) => return,
+        };
+        let ends = decision
+            .purposes
+            .values()
+            .any(|of| of.service == Refusal::TerminateCall && of.reason == Reason::Objected);
+        // Nobody is cut off for a pause.
+        let outcome =
+            if ends { Refusal::TerminateCall } else { decision.service.min(Refusal::RefuseRegulatedService) };
+        if outcome < Refusal::RefuseRegulatedService || outcome <= self.served {
+            return;
+        }
+        self.served = outcome;
+        let why = if ends { "terminated" } else { "must not go on unrecorded" };
+        self.alarm(now, Notice::Mandatory { why: why.into() });
+        if ends {
+            self.order(Order::HangUp, Asked::HangUp);
+        }
+    }
+}
+
+impl Why {
+    /// How a segment ends for this, seen from the purposes that it was recorded for.
+    pub(super) fn ending(&self, purposes: &BTreeSet<Purpose>) -> Ending {
+        match self {
+            Self::Muted(_) => Ending::NotAllowed,
+            Self::Link => Ending::Gap,
+            Self::Alone | Self::Held | Self::Drawing => Ending::PartiesChanged,
+            Self::Stranger => Ending::Stranger,
+            Self::Law(decision) => {
+                let reasons = decision
+                    .purposes
+                    .iter()
+                    .filter(|(purpose, _)| purposes.contains(*purpose))
+                    .map(|(_, of)| of.reason);
+                reasons.min().map_or(Ending::NotAllowed, |reason| match reason {
+                    Reason::ExemptLeg => Ending::Stranger,
+                    Reason::PrivateCall => Ending::Private,
+                    Reason::PaymentActive => Ending::Payment,
+                    Reason::Objected => Ending::Objected,
+                    Reason::AgentStop => Ending::Paused,
+                    _ => Ending::NotAllowed,
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! `temoin check`: all that is wrong with configuration, policy, packs, sounds, keys and folders, without changing
+//! anything. What bars a start is told apart from what a call will merely be the worse for.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use temoin_core::lint;
+use temoin_core::pack::Pack;
+use temoin_core::policy::Policy;
+use temoin_core::ports::Clock as _;
+use temoin_core::words::{PackKind, Territory, codes_covering};
+
+use crate::clock::SystemClock;
+use crate::config::{Config, UNREADABLE};
+use crate::fault::Fault;
+use crate::rules::{self, Texts};
+use crate::{reading, show};
+
+/// Everything that is wrong: by file, then by line.
+pub fn look(file: &Path) -> Vec<Fault> {
+    let (config, mut faults, hash) = Config::look(file);
+    if let Some(config) = config {
+        let (policy, law) = look_at_law(&config);
+        if let Some(policy) = &policy {
+            faults.extend(look_at_names(file, &config, policy));
+        }
+        faults.sort_by_key(|fault| (fault.line, fault.column));
+        faults.extend(law);
+        faults.extend(look_at_sounds(&config, policy.as_ref(), hash));
+        faults.extend(look_at_keys(&config));
+        faults.extend(look_at_folders(&config));
+    }
+    faults
+}
+
+/// Whether `serve` starts with these.
+pub fn is_usable(faults: &[Fault]) -> bool {
+    !faults.iter().any(|fault| fault.bars)
+}
+
+fn look_at_law(config: &Config) -> (Option<Policy>, Vec<Fault>) {
+    if is_unset(&config.policy) {
+        return (None, Vec::new());
+    }
+    let texts = match Texts::read(config) {
+        Ok(texts) => texts,
+        Err(fault) => return (None, vec![fault]),
+    };
+    let (policy, bars) = match texts.policy() {
+        Ok(policy) => (Some(policy), Vec::new()),
+        Err(faults) => (None, faults),
+    };
+    let today = SystemClock.now().to_zoned(show::zone(config)).date();
+    let ours = config.packs.is_none();
+    let of_use = |fault: &Fault| {
+        !ours || fault.file == texts.site.0 || policy.as_ref().is_none_or(|policy| is_used(policy, &fault.file))
+    };
+    let found = lint::check(Some(texts.site()), &texts.packs(), Some(today)).into_iter().map(Fault::from);
+    let mut faults: Vec<Fault> = found
+        .filter(of_use)
+        .map(|fault| Fault { bars: bars.iter().any(|bar| (&bar.path, bar.code) == (&fault.path, fault.code)), ..fault })
+        .collect();
+    // The policy, then the packs.
+    faults.sort_by(|a, b| {
+        let key = |fault: &Fault| (fault.file != texts.site.0, fault.file.clone(), fault.line, fault.column);
+        key(a).cmp(&key(b))
+    });
+    (policy, faults)
+}
+
+/// Whether a shipped pack, by its file, counts for anything in a policy: what is disputed in the law of other countries
+/// is nobody's business here.
+fn is_used(policy: &Policy, file: &str) -> bool {
+    let site = policy.site();
+    let lands: BTreeSet<&Territory> = site
+        .lines
+        .values()
+        .flat_map(|line| &line.markets)
+        .chain(site.agents.values().map(|agent| &agent.country))
+        .collect();
+    let named: BTreeSet<&str> = site
+        .lines
+        .values()
+        .flat_map(|line| &line.sectors)
+        .chain(&site.overlays)
+        .map(|name| &**name)
+        .collect();
+    let of_land = |pack: &Pack, land: &Territory| {
+        pack.kind == PackKind::Territory && codes_covering(&pack.territory, land).next().is_some()
+    };
+    let is_lost = |land: &&Territory| !policy.packs().iter().any(|pack| of_land(pack, land));
+    let lost = lands.iter().any(|land| is_lost(land));
+    let mut used: BTreeSet<&str> = policy
+        .packs()
+        .iter()
+        .filter(|pack| {
+            named.contains(&*pack.id)
+                || lands.iter().any(|land| of_land(pack, land))
+                || (lost && pack.kind == PackKind::Default)
+        })
+        .map(|pack| &*pack.id)
+        .collect();
+    for _ in 0..policy.packs().iter().count() {
+        let parents = policy.packs().iter().filter(|pack| used.contains(&*pack.id));
+        let parents: Vec<&str> = parents.filter_map(|pack| pack.parent.as_deref()).collect();
+        used.extend(parents);
+    }
+    used.contains(file.trim_end_matches(".toml"))
+}
+
+/// Lines and agents that the configuration names and the policy does not have.
+fn look_at_names(file: &Path, config: &Config, policy: &Policy) -> Vec<Fault> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let unknown = |table: &str, key: &str, hint: String| {
+        let place = reading::locate(&text, &[table, key]);
+        Fault::of(file.display(), "E-UNKNOWN-REF", hint).at(format!("{table}.{key}"), place)
+    };
+    let lines = config.lines.keys().filter(|line| policy.line(line).is_none()).map(|line| {
+        let hint = "the policy has no such line; name one of its lines, or take this away";
+        unknown("lines", line, hint.to_owned())
+    });
+    let agents = config.extensions.iter().filter(|(_, agent)| policy.agent(agent).is_none());
+    let agents = agents.map(|(extension, agent)| {
+        let hint = format!("the policy has no agent `{agent}`, so nothing is recorded with him; add him to [agents]");
+        unknown("extensions", extension, hint)
+    });
+    lines.chain(agents).collect()
+}
+
+/// Sounds that are not there, and announcements that have none.
+fn look_at_sounds(config: &Config, policy: Option<&Policy>, hash: String) -> Vec<Fault> {
+    use temoin_core::desk::Text::{Notice, OptIn, OptOut};
+    if is_unset(&config.prompts.folder) {
+        return Vec::new();
+    }
+    let (desk, mut faults) = config.desk(hash);
+    for line in policy.iter().flat_map(|policy| policy.site().lines.values()) {
+        for prompt in &line.prompts {
+            let speaks = |text| desk.sound(&line.name, &prompt.language, text).is_some();
+            if ![OptOut, OptIn, Notice].into_iter().any(speaks) {
+                let hint = "no sound says this prompt, so its calls are not announced and not recorded; add a folder \
+                            of that language, or [lines.….audio]";
+                let path = format!("lines.{}.prompts.{}", line.name, prompt.language);
+                faults.push(Fault::of(config.prompts.folder.display(), "E-SOUND", hint).at(path, None));
+            }
+        }
+    }
+    faults
+}
+
+fn look_at_keys(config: &Config) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (path, what) in [(&config.sampling_key, "the key of the draws"), (&config.vault.key, "the key of the vault")] {
+        if is_unset(path) {
+            continue;
+        }
+        match rules::look_at_key(path, what) {
+            Ok(Some(_)) => {}
+            // Made at the first start, where it can be.
+            Ok(None) => faults.extend(path.parent().and_then(|folder| look_at_folder(folder, what))),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    let vault = &config.vault;
+    let has_objects = || std::fs::read_dir(&vault.path).is_ok_and(|mut entries| entries.next().is_some());
+    if !is_unset(&vault.key) && !vault.key.exists() && has_objects() {
+        let hint = "the vault holds recordings, and their key is not there: put it back";
+        faults.push(Fault::of(vault.key.display(), "E-KEY", hint).barring());
+    }
+    faults
+}
+
+fn look_at_folders(config: &Config) -> Vec<Fault> {
+    let folders = [
+        (Some(config.asterisk.spool.as_path()), "the spool"),
+        (config.store.path.parent(), "the index"),
+        (Some(config.vault.path.as_path()), "the vault"),
+    ];
+    let folders = folders.into_iter().filter_map(|(folder, what)| Some((folder?, what)));
+    folders.filter(|(folder, _)| !is_unset(folder)).filter_map(|(folder, what)| look_at_folder(folder, what)).collect()
+}
+
+/// Whether something can be made in a folder, or the folder itself where it is not there yet. Tried with a folder,
+/// which nobody takes for a recording.
+fn look_at_folder(folder: &Path, what: &str) -> Option<Fault> {
+    let there = folder.ancestors().find(|ancestor| ancestor.exists())?;
+    let probe = there.join(format!(".temoin-check-{}", std::process::id()));
+    let error = match std::fs::create_dir(&probe).and_then(|()| std::fs::remove_dir(&probe)) {
+        Ok(()) => return None,
+        Err(error) => error,
+    };
+    let hint = format!("{what} cannot be written there: {error}; make the folder and let this user own it");
+    Some(Fault::of(folder.display(), UNREADABLE, hint).barring())
+}
+
+/// Not told in the file; that was told already.
+fn is_unset(path: &Path) -> bool {
+    path.as_os_str().is_empty()
+}
