@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         std::env::var_os("TEMOIN_BIN").unwrap_or_else(|| OsString::from(env!("CARGO_BIN_EXE_temoin")));
     let suite = Suite {
         scenarios,
-        site: Site { folder: here.join("site"), prompts: Prompts::Tones },
+        site: Site { folder: here.join("site"), prompts: if std::env::var_os("SHIPPED").is_some() { Prompts::Folder(here.join("../../dialplans/sounds")) } else { Prompts::Tones } },
         sidecar: Sidecar { program: program.into(), prefix_args: Vec::new() },
         keep: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("scenarios"),
     };

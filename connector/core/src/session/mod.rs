@@ -361,7 +361,8 @@ impl Session {
         self.parties.clear();
         self.recorder_ended(now, at);
         self.record.ended = Some(at);
-        if self.record.talked.is_none() && !self.turned_away() {
+        // Of a call that was refused, or met somebody unknown, the word for that stays.
+        if self.record.talked.is_none() && matches!(self.record.outcome.as_str(), "in-hook" | "admitted") {
             self.record.outcome = "not-connected".into();
         }
         self.index();

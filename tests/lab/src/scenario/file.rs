@@ -173,7 +173,7 @@ pub struct SegmentExpected {
     /// What a listener must know.
     #[serde(default)]
     pub flags: Vec<String>,
-    /// The phones heard on the left, for nine tenths of the time; nobody else is heard there. By default the customer.
+    /// The phones heard on the left, all the time but for keys and a tenth; nobody else is heard there. By default the customer.
     pub left: Option<Vec<String>>,
     /// The same on the right.
     #[serde(default)]

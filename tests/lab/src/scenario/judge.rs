@@ -18,8 +18,8 @@ use super::stage::{Dial, Member, Run};
 const REST: Duration = Duration::from_secs(20);
 /// How far a segment's length may be from the time bridged (the flags `short` and `long` say when it is farther).
 const TOLERANCE: i64 = 100;
-/// The least share of a segment in which a party is heard, in tenths.
-const TENTHS: u32 = 9;
+/// For so long somebody may not be heard in a segment in which he speaks: he presses keys, one at a time.
+const KEYS: Duration = Duration::from_millis(400);
 
 /// A call as it came out, for whoever tells of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -318,7 +318,7 @@ impl Judge<'_> {
                 if !heard.is_zero() {
                     faults.push(format!("{name} is heard on the {side} for {} ms", heard.as_millis()));
                 }
-            } else if heard * 10 < whole * TENTHS {
+            } else if heard + KEYS.max(whole / 10) < whole {
                 let (heard, whole) = (heard.as_millis(), whole.as_millis());
                 faults.push(format!("{name} is heard on the {side} for {heard} of {whole} ms only"));
             }

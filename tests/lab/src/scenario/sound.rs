@@ -1,7 +1,8 @@
 //! Which prompts a customer heard, and whether whole: what came to his ear is compared with the files, sample by sample.
 //!
-//! A prompt is played from its file's beginning, so what is heard is what is in the file, but for the codec. It may begin
-//! anywhere in a packet: Asterisk leaves out the last 22 samples of a WAV file and fills the packet with what follows.
+//! A prompt is played from its file's beginning, so what is heard is what is in the file, but for the codec. It begins
+//! with a packet, or within one: Asterisk leaves out the last 22 samples of a WAV file and fills the packet with what
+//! follows. Looking is cheap, for it is done while calls are up.
 //! One that began and broke off is known as cut. Stretches of silence tell nothing.
 
 use std::io;
@@ -17,10 +18,12 @@ use super::site::TEXTS;
 const FRAME: usize = 160;
 /// So many packets that are not silent tell a prompt, from its first on.
 const TELLING: usize = 5;
-/// So many packets may be lost on the way, or at the end.
+/// So many packets may be lost on the way.
 const LOST: usize = 2;
 /// Two packets are the same from this correlation on; A-law leaves 0.999, the next packet of a tone has less than 0.95.
 const SAME: f64 = 0.985;
+/// So many samples at the end of a WAV file are not played by Asterisk 22.
+const LEFT_OUT: usize = 22;
 /// Below this root mean square a packet says nothing.
 const SILENT: f64 = 100.0;
 /// Samples are looked at without their last bits, so that sums over a packet fit.
@@ -39,6 +42,8 @@ struct Prompt {
     frames: Vec<Vec<i16>>,
     /// How many of them tell it.
     telling: usize,
+    /// Samples in the file.
+    length: usize,
 }
 
 /// A prompt as it was heard.
@@ -58,6 +63,8 @@ pub(super) struct Heard {
 pub(super) struct Listener {
     understood: Vec<Heard>,
     at: usize,
+    /// Where in a packet the next prompt may begin.
+    offsets: Vec<usize>,
 }
 
 /// How far a prompt goes on.
@@ -68,6 +75,8 @@ struct Match {
     to: usize,
     /// It goes on as far as anything was heard.
     open: bool,
+    /// Where in a packet the next one may begin.
+    offsets: Vec<usize>,
 }
 
 impl Repertoire {
@@ -85,7 +94,7 @@ impl Repertoire {
             else {
                 return Err(io::Error::other(format!("{}: nothing to be heard", file.display())));
             };
-            self.prompts.push(Prompt::new(text, frames[first..=last].to_vec()));
+            self.prompts.push(Prompt::new(text, frames[first..=last].to_vec(), samples.len()));
         }
         Ok(())
     }
@@ -104,8 +113,9 @@ impl Repertoire {
         // What is not told by now may be told by more.
         let told = TELLING * 2 * FRAME;
         let mut heard = listener.understood.clone();
+        let mut offsets = listener.offsets.clone();
         while at + FRAME <= samples.len() {
-            let Some(found) = self.begins(samples, at) else {
+            let Some(found) = self.begins(samples, at, &offsets) else {
                 at += FRAME;
                 if at + told <= samples.len() {
                     listener.at = at;
@@ -113,41 +123,50 @@ impl Repertoire {
                 continue;
             };
             heard.push(Heard { text: found.text, whole: found.whole, from: found.from, to: found.to });
-            at = found.to;
+            // The packet in which it ends may be the one in which the next begins.
+            at = found.to - found.to % FRAME;
+            offsets = found.offsets;
             if !found.open {
                 listener.understood.clone_from(&heard);
+                listener.offsets.clone_from(&offsets);
                 listener.at = at;
             }
         }
         heard
     }
 
-    /// The prompt that begins within the packet at `at`; the longest, where several do.
-    fn begins(&self, samples: &[i16], at: usize) -> Option<Match> {
-        let frame = samples.get(at..at + FRAME)?;
-        if !is_loud(frame) && !samples.get(at + FRAME..at + 2 * FRAME).is_some_and(|next| is_loud(next)) {
-            return None;
-        }
-        let of = |prompt: &Prompt| (at..at + FRAME).find_map(|from| prompt.begins(samples, from));
-        self.prompts.iter().filter_map(of).max_by_key(|found| found.to)
+    /// The prompt that begins with the packet at `at`, or at one of the offsets in it; the longest, where several do.
+    fn begins(&self, samples: &[i16], at: usize, offsets: &[usize]) -> Option<Match> {
+        let found = [0].iter().chain(offsets).filter_map(|offset| {
+            let loud = samples.get(at + offset..at + offset + FRAME).is_some_and(is_loud);
+            let from = at + offset;
+            let of = |prompt: &Prompt| prompt.begins(samples, from);
+            if loud { self.prompts.iter().filter_map(of).max_by_key(|found| found.to) } else { None }
+        });
+        found.max_by_key(|found| found.to)
     }
 }
 
 impl Prompt {
-    fn new(text: &'static str, frames: Vec<Vec<i16>>) -> Self {
+    fn new(text: &'static str, frames: Vec<Vec<i16>>, length: usize) -> Self {
         let loud = frames.iter().enumerate().filter(|(_, frame)| is_loud(frame));
         let telling = loud.map(|(at, _)| at + 1).nth(TELLING - 1).unwrap_or(frames.len());
-        Self { text, frames, telling }
+        Self { text, frames, telling, length }
     }
 
     /// Whether it begins at this very sample; then how far it goes.
     fn begins(&self, samples: &[i16], from: usize) -> Option<Match> {
+        // The first packets of early media may come before the ear is open.
+        (0..=LOST).find_map(|lost| self.begins_after(lost, samples, from))
+    }
+
+    fn begins_after(&self, mut lost: usize, samples: &[i16], from: usize) -> Option<Match> {
         let mut heard = samples[from..].chunks_exact(FRAME);
-        let told = self.frames.iter().take(self.telling).all(|frame| heard.next().is_some_and(|next| same(frame, next)));
-        if !told {
+        let mut telling = self.frames.iter().skip(lost).take(self.telling);
+        if !telling.all(|frame| heard.next().is_some_and(|next| same(frame, next))) {
             return None;
         }
-        let (mut of_prompt, mut to, mut lost) = (self.telling, from + self.telling * FRAME, 0);
+        let (mut of_prompt, mut to) = (lost + self.telling, from + self.telling * FRAME);
         let mut next = heard.next();
         while let (Some(frame), Some(sound)) = (self.frames.get(of_prompt), next) {
             if same(frame, sound) {
@@ -162,8 +181,14 @@ impl Prompt {
             }
             of_prompt += 1;
         }
-        let whole = of_prompt + LOST >= self.frames.len();
-        Some(Match { text: self.text, whole, from, to, open: next.is_none() && of_prompt < self.frames.len() })
+        // The last is never whole: Asterisk leaves out its end.
+        let whole = of_prompt + 1 >= self.frames.len();
+        let open = next.is_none() && of_prompt < self.frames.len();
+        // A few samples more or less: versions differ.
+        let after = from + self.length - LEFT_OUT;
+        let offsets = [from].into_iter().chain(after - 2..=after + 2).chain([after + LEFT_OUT]);
+        let offsets = offsets.map(|offset| offset % FRAME).collect();
+        Some(Match { text: self.text, whole, from, to, open, offsets })
     }
 }
 
@@ -229,7 +254,8 @@ mod tests {
     }
 
     fn prompt(text: &'static str, hz: f64) -> Prompt {
-        Prompt::new(text, tone(hz, 60 * FRAME).chunks_exact(FRAME).map(<[i16]>::to_vec).collect())
+        let samples = tone(hz, 60 * FRAME);
+        Prompt::new(text, samples.chunks_exact(FRAME).map(<[i16]>::to_vec).collect(), samples.len())
     }
 
     fn heard(samples: &[i16]) -> Vec<(&'static str, bool)> {

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use temoin_phone::{Answering, Call, CallOptions, Error, Phone, State, Stream, Tone, Until, Voice};
+use temoin_phone::{Answering, Call, CallOptions, Error, Phone, State, Stream, Tone, Until, Voice, Way};
 use tokio::time::{sleep, sleep_until, timeout};
 
 use super::bench::Bench;
@@ -22,6 +22,8 @@ const OVER: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(20);
 /// How long a key is pressed.
 const KEY: Duration = Duration::from_millis(80);
+/// Between two keys that are pressed by SIP INFO.
+const BETWEEN_KEYS: Duration = Duration::from_millis(200);
 /// Tones of those who have none of their own: customers, then the house. Far from each other and from 440 Hz.
 const CUSTOMERS: [u32; 3] = [700, 950, 1325];
 const HOUSE: [u32; 3] = [1200, 1450, 1700];
@@ -190,7 +192,18 @@ impl<'a> Stage<'a> {
             Does::Hear(other) => wait(Until::Hears(tone(other)?)).await,
             Does::NoLongerHear(other) => wait(Until::Lacks(tone(other)?)).await,
             Does::Be(condition) => wait(until(*condition)).await,
-            Does::Press(keys, way) => call.press(keys, *way, KEY).await.map_err(text),
+            Does::Press(keys, Way::Rtp) => call.press(keys, Way::Rtp, KEY).await.map_err(text),
+            Does::Press(keys, Way::Info) => {
+                let mut released = begun;
+                for (n, key) in keys.chars().enumerate() {
+                    if n > 0 {
+                        sleep(BETWEEN_KEYS).await;
+                    }
+                    // An INFO comes when the key is released, and Asterisk plays it for its length from then on.
+                    released = call.press(&key.to_string(), Way::Info, KEY).await.map_err(text)? + KEY;
+                }
+                Ok(released)
+            }
             Does::Talk(long) => {
                 // Its own stream runs on whatever it hears, and while it is silent.
                 let ticks = u32::try_from(long.as_millis() * 8).unwrap_or(u32::MAX);
