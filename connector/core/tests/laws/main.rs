@@ -91,7 +91,8 @@ fn run(rules: &Arc<Rules>, acts: &[Act], seed: u8, selected: bool, silent: bool)
 /// Runs a property over many calls and asserts what they reached.
 fn over_calls(check: impl Fn(&World) -> Result<(), TestCaseError>) {
     let seen: RefCell<Vec<Seen>> = RefCell::default();
-    let config = Config { cases: 1500, failure_persistence: None, ..Config::default() };
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { Config::default().cases } else { 1500 };
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     let rules = rules();
     let calls = (hook(), talk(), any::<u8>(), prop::bool::weighted(0.85), prop::bool::weighted(0.05));
     let result = TestRunner::new(config).run(&calls, |(hook, talk, seed, selected, silent)| {
