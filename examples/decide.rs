@@ -29,13 +29,11 @@ fn main() -> ExitCode {
 }
 
 fn decide(policy: &Path, facts: &Path) -> Result<String, String> {
-    let read = |file: &Path| {
-        std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
-    };
+    let read =
+        |file: &Path| std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()));
     let name = policy.display().to_string();
-    let policy = Policy::load((&name, &read(policy)?), pack::shipped()).map_err(|findings| {
-        findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-    })?;
+    let policy = Policy::load((&name, &read(policy)?), pack::shipped())
+        .map_err(|findings| findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
     let told: Facts =
         serde_json::from_str(&read(facts)?).map_err(|error| format!("{}: {error}", facts.display()))?;
     Ok(readable(&explain(&told, &policy)))
@@ -54,12 +52,14 @@ fn readable(decision: &Decision) -> String {
         let answer = if *record { "yes" } else { "no" };
         lines.push(format!("  {purpose}: {answer}, because: {reason}; gate: {gate}"));
         if !missing.is_empty() {
-            lines.push(format!("    missing on file: {}", list(&mut missing.iter().map(ToString::to_string))));
+            lines
+                .push(format!("    missing on file: {}", list(&mut missing.iter().map(ToString::to_string))));
         }
         lines.push(format!("    rules: {}", list(&mut rules.iter().map(ToString::to_string))));
     }
     if let Some(dates) = &decision.retention {
-        let day = |at: Option<_>| at.map_or_else(|| "no day".to_owned(), |at: jiff::Timestamp| at.to_string());
+        let day =
+            |at: Option<_>| at.map_or_else(|| "no day".to_owned(), |at: jiff::Timestamp| at.to_string());
         lines.push(format!("erased: planned for {}, gone by {}", day(dates.scheduled), day(dates.delete_by)));
     }
     if !decision.obligations.is_empty() {

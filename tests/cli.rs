@@ -88,7 +88,10 @@ unavailable = "admit"
         store
             .commit(vec![
                 Change::Call(call("call-1", NUMBER, "recorded")),
-                Change::Call(CallRecord { agents: Vec::new(), ..call("call-2", "0199000077", "not-sampled") }),
+                Change::Call(CallRecord {
+                    agents: Vec::new(),
+                    ..call("call-2", "0199000077", "not-sampled")
+                }),
                 Change::Journal(entry("call-1", None, What::Recording)),
                 Change::Open(segment(1)),
                 Change::Close(id(1), closing.clone()),
@@ -143,7 +146,8 @@ unavailable = "admit"
         let name = "index/index.db";
         assert_eq!(from.len(), to.len());
         // The last to close it brings everything into the one file.
-        until("the index is closed", async || (!self.path("index/index.db-wal").exists()).then_some(())).await;
+        until("the index is closed", async || (!self.path("index/index.db-wal").exists()).then_some(()))
+            .await;
         let mut bytes = fs::read(self.path(name)).expect("a file");
         let places: Vec<usize> =
             (0..bytes.len() - from.len()).filter(|at| bytes[*at..].starts_with(from)).collect();
@@ -322,8 +326,10 @@ fn check_is_content_and_leaves_nothing_behind() {
     // Only what the policy uses is told of.
     let files: Vec<_> = told["findings"].as_array().expect("a list").iter().map(|one| &one["file"]).collect();
     assert!(files.iter().all(|file| !file.as_str().is_some_and(|file| file.contains("us-"))), "{files:?}");
-    let mut names: Vec<_> =
-        fs::read_dir(site.dir.path()).expect("a folder").map(|entry| entry.expect("an entry").file_name()).collect();
+    let mut names: Vec<_> = fs::read_dir(site.dir.path())
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
     names.sort();
     assert_eq!(names, ["policy.toml", "temoin.toml"], "a check makes nothing");
 }
@@ -349,7 +355,7 @@ fn check_tells_everything_at_once_with_places() {
         &format!("{config}:19:8: E-UNKNOWN-REF lines.elsewhere: the policy has no such line"),
         &format!("{config}:22:15: E-BAD-VALUE lines.accueil.unavailable: "),
         &format!("{config}:23:1: E-UNKNOWN-KEY lines.accueil.colour: no such key; "),
-        "policy.toml:26:1: E-RATE-ABOVE-CAP campaigns.autumn.rate: ",
+        "policy.toml:22:1: E-RATE-ABOVE-CAP campaigns.autumn.rate: ",
         "temoin-opt-out.wav: E-SOUND: not a readable WAV",
         "E-SOUND lines.accueil.prompts.fr: no sound says this prompt",
         "sampling.key: E-KEY: others can read the key of the draws: chmod 600 it",
@@ -374,7 +380,12 @@ fn check_tells_of_folders_and_keys() {
     site.edit("temoin.toml", "index/index.db", "blocked/index.db");
     site.edit("temoin.toml", "\"sampling.key\"", "\"blocked/sampling.key\"");
     let told = site.run(&["check"]).ends(1);
-    for what in ["the spool cannot be written", "the index cannot be written", "the vault cannot be written", "the key of the draws cannot be read"] {
+    for what in [
+        "the spool cannot be written",
+        "the index cannot be written",
+        "the vault cannot be written",
+        "the key of the draws cannot be read",
+    ] {
         assert!(told.out.contains(what), "{what}: {told:#?}");
     }
     let site = Site::new();
@@ -388,7 +399,11 @@ fn warnings_of_the_policy_do_not_keep_it_from_starting() {
     let site = Site::new();
     site.edit("policy.toml", "rate = 200", "rate = 900");
     assert_eq!(site.run(&["check", "--json"]).ends(1).json()["usable"], true);
-    site.edit("policy.toml", "purposes = [\"quality\"]\n\n[lines", "purposes = [\"quality\"]\ncolour = 1\n\n[lines");
+    site.edit(
+        "policy.toml",
+        "purposes = [\"quality\"]\n\n[lines",
+        "purposes = [\"quality\"]\ncolour = 1\n\n[lines",
+    );
     site.run(&["check"]).ends(1).says("E-UNKNOWN-KEY colour").says("not usable");
 }
 
@@ -399,7 +414,9 @@ fn a_call_that_is_not_usable_ends_with_two() {
     site.run(&["dance"]).ends(2);
     site.run(&[]).ends(2);
     fs::remove_file(site.path("temoin.toml")).expect("a file");
-    for args in [&["check"][..], &["serve"], &["calls"], &["show", "x"], &["verify"], &["sampling", "audit", "x"]] {
+    for args in
+        [&["check"][..], &["serve"], &["calls"], &["show", "x"], &["verify"], &["sampling", "audit", "x"]]
+    {
         site.run(args).ends(2).says("temoin.toml").says("name the file with --config");
     }
 }
@@ -409,7 +426,9 @@ fn values_come_from_the_environment_too() {
     let site = Site::new();
     site.edit("temoin.toml", ", secret = \"hush-ami\"", "");
     site.run(&["check"]).ends(1).says("E-MISSING-KEY asterisk.ami.secret");
-    let with = |name: &str, value: &str| Told::of(site.command(&["check"]).env(name, value).output().expect("it runs"));
+    let with = |name: &str, value: &str| {
+        Told::of(site.command(&["check"]).env(name, value).output().expect("it runs"))
+    };
     with("TEMOIN__ASTERISK__AMI__SECRET", "hush-env").ends(0);
     site.edit("temoin.toml", "user = \"temoin\" }", "user = \"temoin\", secret = \"hush-ami\" }");
     with("TEMOIN__ASTERISK__AMI__PORT", "many").ends(1).says("TEMOIN__");
@@ -425,7 +444,8 @@ async fn calls_are_found_by_whatever_is_known_of_them() {
         let all: Vec<&str> = [&["calls", "--json"], args].concat();
         let told = site.run(&all).ends(0).json();
         let calls = told["calls"].as_array().expect("a list").clone();
-        let mut ids: Vec<_> = calls.iter().map(|call| call["id"].as_str().expect("an id").to_owned()).collect();
+        let mut ids: Vec<_> =
+            calls.iter().map(|call| call["id"].as_str().expect("an id").to_owned()).collect();
         ids.sort();
         ids
     };
@@ -478,7 +498,8 @@ async fn what_is_played_is_what_was_kept_and_the_journal_knows_first() {
     assert!(!site.path("out.wav").exists());
     assert!(!site.journal().await.iter().any(|what| matches!(what, What::Listened { .. })));
 
-    let told = site.run(&["play", &segment, "-o", "out.wav", "--reason", "complaint", "--json"]).ends(0).json();
+    let told =
+        site.run(&["play", &segment, "-o", "out.wav", "--reason", "complaint", "--json"]).ends(0).json();
     let bytes = fs::read(site.path("out.wav")).expect("a WAV");
     let known = site.segment(1).await.sha256.expect("a hash");
     assert_eq!(hex(&Sha256::digest(&bytes)), known);
@@ -491,7 +512,8 @@ async fn what_is_played_is_what_was_kept_and_the_journal_knows_first() {
     let pipe = site.path("pipe.wav");
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
     let args = ["play", &segment, "-o", "pipe.wav", "--reason", "training", "--who", "amel"];
-    let playing = Running(site.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs"));
+    let playing =
+        Running(site.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs"));
     until("the listening is in the journal", async || {
         let listened = What::Listened { who: "amel".into(), reason: "training".into() };
         site.journal().await.contains(&listened).then_some(())
@@ -542,11 +564,16 @@ fn decide_tells_its_reasons() {
     assert_eq!(told["purposes"]["quality"]["reason"], "ok");
     let facts = fs::read_to_string(&example).expect("the example");
     site.write("refused.json", &facts.replace("\"heard\"", "\"objected\": true, \"heard\""));
-    let told = site.run(&["decide", "--policy", "policy.toml", "--facts", "refused.json", "--json"]).ends(0).json();
-    assert_eq!((&told["record"], &told["purposes"]["quality"]["reason"]), (&false.into(), &"objected".into()));
+    let told =
+        site.run(&["decide", "--policy", "policy.toml", "--facts", "refused.json", "--json"]).ends(0).json();
+    assert_eq!(
+        (&told["record"], &told["purposes"]["quality"]["reason"]),
+        (&false.into(), &"objected".into())
+    );
 
     let mut command = site.command(&["decide", "--policy", "policy.toml", "--facts", "-"]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
     child.stdin.take().expect("a pipe").write_all(facts.as_bytes()).expect("write");
     let told = Told::of(child.wait_with_output().expect("it ends")).ends(0).json();
     assert_eq!(told["record"], true);
@@ -557,7 +584,8 @@ fn decide_refuses_what_it_cannot_read() {
     let site = Site::new();
     site.write("bad.json", "{ \"at\": ");
     site.write("more.json", "{ \"colour\": 1 }");
-    let decide = |policy: &str, facts: &str| site.run(&["decide", "--policy", policy, "--facts", facts]).ends(2);
+    let decide =
+        |policy: &str, facts: &str| site.run(&["decide", "--policy", policy, "--facts", facts]).ends(2);
     decide("policy.toml", "bad.json").says("bad.json: EOF while parsing");
     decide("policy.toml", "more.json").says("unknown field `colour`");
     decide("policy.toml", "absent.json").says("absent.json");
@@ -603,7 +631,9 @@ async fn the_draws_can_be_audited() {
     let other = if draw.ends_with('1') { "2" } else { "1" };
     let changed = format!("{}{other}", &draw[..draw.len() - 1]);
     site.damage(draw.as_bytes(), changed.as_bytes()).await;
-    site.run(&["sampling", "audit", "autumn"]).ends(1).says("call call-1: has another draw than the key gives");
+    site.run(&["sampling", "audit", "autumn"])
+        .ends(1)
+        .says("call call-1: has another draw than the key gives");
     let told = site.run(&["sampling", "audit", "autumn", "--json"]).ends(1).json();
     assert_eq!(told["faults"].as_array().map(Vec::len), Some(1));
 }
@@ -623,7 +653,8 @@ fn without_an_index_nothing_is_looked_at_and_nothing_is_made() {
 #[tokio::test]
 async fn a_reader_that_went_away_is_no_failure() {
     let site = Site::used().await;
-    for args in [&["calls"][..], &["calls", "--json"], &["show", "call-1"], &["check"], &["verify", "--json"]] {
+    for args in [&["calls"][..], &["calls", "--json"], &["show", "call-1"], &["check"], &["verify", "--json"]]
+    {
         let mut child =
             site.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
         drop(child.stdout.take());
@@ -678,11 +709,13 @@ async fn a_running_program_reads_anew_on_sighup_feeds_its_watchdog_and_ends_on_s
     };
     heard("STATUS=waiting for the PBX").await;
     heard("WATCHDOG=1").await;
-    let journal = async || if site.path("index/index.db").exists() { site.journal().await } else { Vec::new() };
+    let journal =
+        async || if site.path("index/index.db").exists() { site.journal().await } else { Vec::new() };
     let seen = async |what: &str, is: fn(&What) -> bool| {
         until(what, async || journal().await.into_iter().find(is)).await
     };
-    let What::Started { policy: before, .. } = seen("a start", |what| matches!(what, What::Started { .. })).await
+    let What::Started { policy: before, .. } =
+        seen("a start", |what| matches!(what, What::Started { .. })).await
     else {
         unreachable!()
     };

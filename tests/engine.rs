@@ -21,7 +21,9 @@ const SECOND: Duration = Duration::from_secs(1);
 async fn a_call_is_told_recorded_and_written_down() {
     let world = World::start(rules_that_draw("c1")).await;
     world.arrive("c1");
-    world.until("it leaves the hook", || world.pbx.orders("c1").contains(&Order::Release(Release::Admitted))).await;
+    world
+        .until("it leaves the hook", || world.pbx.orders("c1").contains(&Order::Release(Release::Admitted)))
+        .await;
     world.talk("c1", vec![agent("2001")]);
     let id = world.recorded("c1").await;
     world.end("c1");
@@ -55,7 +57,10 @@ async fn new_rules_are_for_new_calls_and_broken_ones_for_none() {
     world.arrive("c2");
     let second = world.arrived_under("c2").await;
     assert_ne!(first, second, "new rules are for new calls");
-    assert_eq!(world.journal_of(|what| matches!(what, What::Reloaded { policy, .. } if *policy == second)).await, 1);
+    assert_eq!(
+        world.journal_of(|what| matches!(what, What::Reloaded { policy, .. } if *policy == second)).await,
+        1
+    );
 
     for (broken, whole) in [("policy.toml", policy()), ("temoin.toml", text)] {
         world.write(broken, "colour = 1\n");
@@ -68,6 +73,9 @@ async fn new_rules_are_for_new_calls_and_broken_ones_for_none() {
     assert_eq!(world.journal_of(|what| matches!(what, What::Reloaded { .. })).await, 1);
 
     // The first call still follows the rules under which it came.
+    world
+        .until("it leaves the hook", || world.pbx.orders("c1").contains(&Order::Release(Release::Admitted)))
+        .await;
     world.talk("c1", vec![agent("2001")]);
     let rate = async || {
         world.story("c1").await.into_iter().find_map(|what| match what {
@@ -82,7 +90,9 @@ async fn new_rules_are_for_new_calls_and_broken_ones_for_none() {
 async fn while_the_index_is_away_everything_stops_and_goes_on_but_nothing_new_is_recorded() {
     let world = World::start(rules_that_draw("c1")).await;
     world.arrive("c1");
-    world.until("it leaves the hook", || world.pbx.orders("c1").contains(&Order::Release(Release::Admitted))).await;
+    world
+        .until("it leaves the hook", || world.pbx.orders("c1").contains(&Order::Release(Release::Admitted)))
+        .await;
     world.talk("c1", vec![agent("2001")]);
     let id = world.recorded("c1").await;
 
@@ -94,16 +104,25 @@ async fn while_the_index_is_away_everything_stops_and_goes_on_but_nothing_new_is
     world.arrive("c2");
     world.until("the recorder is stopped", || world.pbx.count("c1", &Order::Stop) > stops).await;
     assert!(away.elapsed() < Duration::from_millis(50), "a stop waits for no index: {:?}", away.elapsed());
-    world.until("the next leaves the hook", || world.pbx.orders("c2").contains(&Order::Release(Release::Admitted))).await;
+    world
+        .until("the next leaves the hook", || {
+            world.pbx.orders("c2").contains(&Order::Release(Release::Admitted))
+        })
+        .await;
     assert!(away.elapsed() < 5 * SECOND, "nor does a release: {:?}", away.elapsed());
     world.talk("c2", vec![agent("2001")]);
     tokio::time::sleep(10 * SECOND).await;
-    assert!(!world.pbx.orders("c2").iter().any(|order| matches!(order, Order::Record(_))), "no journal, no recording");
+    assert!(
+        !world.pbx.orders("c2").iter().any(|order| matches!(order, Order::Record(_))),
+        "no journal, no recording"
+    );
     world.end("c1");
     tokio::time::sleep(SECOND).await;
 
     world.store.away(false);
-    world.found("it is doomed", async || (world.segment(id).await.state == State::Doomed).then_some(())).await;
+    world
+        .found("it is doomed", async || (world.segment(id).await.state == State::Doomed).then_some(()))
+        .await;
     world.found("the call has its end", async || world.record("c1").await?.ended).await;
     let story = world.story("c1").await;
     let at = |is: fn(&What) -> bool| story.iter().position(is).unwrap_or_else(|| panic!("{story:#?}"));
@@ -128,7 +147,8 @@ async fn a_start_cuts_what_was_open_at_the_last_certain_moment_and_hears_what_wa
     let (opened, watched) = (quiet.opened, at(60));
     std::fs::write(world.file("alive"), watched.to_string()).expect("a file");
     for old in [&quiet, &objects] {
-        let recording = Entry { at: at(1), call: Some(old.call.clone()), segment: Some(old.id), what: What::Recording };
+        let recording =
+            Entry { at: at(1), call: Some(old.call.clone()), segment: Some(old.id), what: What::Recording };
         let changes = vec![
             Change::Call(call_before(&old.call.0)),
             Change::Open(old.clone()),
@@ -149,7 +169,11 @@ async fn a_start_cuts_what_was_open_at_the_last_certain_moment_and_hears_what_wa
     assert_eq!((row.state, row.kept_for), (State::Closed, vec!["quality".to_owned()]));
     assert!(opened < watched);
 
-    world.found("the objection erases", async || (world.segment(objects.id).await.state == State::Doomed).then_some(())).await;
+    world
+        .found("the objection erases", async || {
+            (world.segment(objects.id).await.state == State::Doomed).then_some(())
+        })
+        .await;
     let story = world.story("c2").await;
     assert!(story.contains(&What::Objected { by: "customer".into() }), "{story:#?}");
     for call in ["c1", "c2"] {
@@ -159,7 +183,10 @@ async fn a_start_cuts_what_was_open_at_the_last_certain_moment_and_hears_what_wa
     tokio::time::sleep(10 * SECOND).await;
     for call in ["c1", "c2"] {
         let orders = world.pbx.orders(call);
-        assert!(!orders.iter().any(|order| matches!(order, Order::Record(_))), "they are not recorded again: {orders:?}");
+        assert!(
+            !orders.iter().any(|order| matches!(order, Order::Record(_))),
+            "they are not recorded again: {orders:?}"
+        );
         let record = world.record(call).await.expect("a record");
         assert_eq!((record.line.as_str(), record.number.as_deref()), ("accueil", Some("+33199001234")));
         world.end(call);
@@ -184,21 +211,29 @@ async fn a_start_without_an_index_stops_at_once_and_remembers_later() {
     world.talk("c1", vec![agent("2001")]);
     // The engine goes on: others come and go.
     world.arrive("c2");
-    world.until("another is served", || world.pbx.orders("c2").contains(&Order::Release(Release::Admitted))).await;
+    world
+        .until("another is served", || world.pbx.orders("c2").contains(&Order::Release(Release::Admitted)))
+        .await;
     tokio::time::sleep(10 * SECOND).await;
     world.store.away(false);
     world.closed(old.id).await;
     world.end("c1");
     world.found("its end is known", async || world.record("c1").await?.ended).await;
     let record = world.record("c1").await.expect("a record");
-    assert_eq!((record.line.as_str(), record.number.as_deref()), ("accueil", Some("+33199001234")), "nothing is made up");
+    assert_eq!(
+        (record.line.as_str(), record.number.as_deref()),
+        ("accueil", Some("+33199001234")),
+        "nothing is made up"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_link_closes_and_its_return_begins_anew() {
     let world = World::start(rules_that_draw("c1")).await;
     world.arrive("c1");
-    world.until("it leaves the hook", || world.pbx.orders("c1").contains(&Order::Release(Release::Admitted))).await;
+    world
+        .until("it leaves the hook", || world.pbx.orders("c1").contains(&Order::Release(Release::Admitted)))
+        .await;
     world.talk("c1", vec![agent("2001")]);
     let first = world.recorded("c1").await;
     tokio::time::sleep(10 * SECOND).await;
@@ -212,7 +247,9 @@ async fn a_lost_link_closes_and_its_return_begins_anew() {
     world.closed(first).await;
     let closing = world.segment(first).await.closing.expect("closed");
     assert_eq!((closing.until, closing.ending), (since, Ending::Gap), "what nobody watched is cut off");
-    let second = world.found("a new segment", async || world.pbx.records("c1").into_iter().find(|id| *id != first)).await;
+    let second = world
+        .found("a new segment", async || world.pbx.records("c1").into_iter().find(|id| *id != first))
+        .await;
 
     // The customer objects while the link is away: heard before anything is decided.
     let pressed = world.clock.now();
@@ -221,11 +258,12 @@ async fn a_lost_link_closes_and_its_return_begins_anew() {
     let keys = Some(format!("*1@{}.000", (pressed + SignedDuration::from_secs(1)).as_second()));
     world.pbx.live(vec![LiveCall { keys, ..back }]);
     world.pbx.tell(PbxEvent::LinkUp);
-    world.found("both are erased", async || {
-        let states = [world.segment(first).await.state, world.segment(second).await.state];
-        (states == [State::Doomed, State::Doomed]).then_some(())
-    })
-    .await;
+    world
+        .found("both are erased", async || {
+            let states = [world.segment(first).await.state, world.segment(second).await.state];
+            (states == [State::Doomed, State::Doomed]).then_some(())
+        })
+        .await;
     tokio::time::sleep(10 * SECOND).await;
     assert_eq!(world.pbx.records("c1"), [first, second], "and nothing is recorded again");
     // What ended meanwhile is found to be over.
@@ -243,11 +281,10 @@ async fn a_thousand_calls_leave_nothing_behind() {
     for n in 0..1000 {
         let call = format!("c{n}");
         world.arrive(&call);
-        if n % 3 != 0 {
-            world.talk(&call, vec![agent("2001")]);
-        }
-        if n % 50 == 0 {
+        if n % 50 == 49 {
             tokio::time::sleep(5 * SECOND).await;
+            let bridged = (n - 49..=n).filter(|n| n % 3 != 0);
+            bridged.for_each(|n| world.talk(&format!("c{n}"), vec![agent("2001")]));
         }
     }
     tokio::time::sleep(60 * SECOND).await;
@@ -269,11 +306,17 @@ async fn a_thousand_calls_leave_nothing_behind() {
 #[tokio::test(start_paused = true)]
 async fn no_log_line_tells_who_called_or_what_was_pressed() {
     let lines = fakes::Lines::default();
-    let log = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(lines.clone()).finish();
+    let log = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(lines.clone())
+        .finish();
     let _guard = tracing::subscriber::set_default(log);
     let world = World::start(rules_that_draw("c1")).await;
     world.arrive("c1");
-    world.until("it leaves the hook", || world.pbx.orders("c1").contains(&Order::Release(Release::Admitted))).await;
+    world
+        .until("it leaves the hook", || world.pbx.orders("c1").contains(&Order::Release(Release::Admitted)))
+        .await;
     world.talk("c1", vec![agent("2001")]);
     world.recorded("c1").await;
     // A card number, pressed into the talk.
@@ -290,7 +333,10 @@ async fn no_log_line_tells_who_called_or_what_was_pressed() {
     world.found("its end is known", async || world.record("c1").await?.ended).await;
     assert_eq!(world.record("c1").await.and_then(|record| record.number).as_deref(), Some("+33199001234"));
     let text = lines.text();
-    assert!(text.contains("event=\"pressed\"") && text.contains("alarm"), "it was listened at all: {text}");
+    assert!(
+        text.contains("event=\"pressed\"") && text.contains("the journal cannot be written"),
+        "it was listened at all: {text}"
+    );
     for secret in ["33199001234", "0199001234", "4970100000000007"] {
         for part in secret.as_bytes().windows(6) {
             let part = std::str::from_utf8(part).expect("digits");

@@ -32,7 +32,8 @@ pub fn read<T: DeserializeOwned>(
         };
         return (None, errors.iter().map(unread).collect());
     }
-    let mut mender = Mender { file, text, tree, stand_ins: Vec::new(), hopeless: Vec::new(), faults: Vec::new() };
+    let mut mender =
+        Mender { file, text, tree, stand_ins: Vec::new(), hopeless: Vec::new(), faults: Vec::new() };
     // Every turn tells a fault or tries the next thing that may stand in: both come to an end.
     for _ in 0..MOST * STAND_INS.len() {
         match T::deserialize(Deserializer::from(mender.tree.clone())) {
@@ -337,7 +338,9 @@ mod tests {
 
     #[test]
     fn any_bytes_are_read_without_a_fall() {
-        for text in ["", "\u{0}", "[[door]]", "door = [1]", "rooms = 'x'", "a.b.c = 1", "=", "é = 1\n[door]\né.é=2"] {
+        for text in
+            ["", "\u{0}", "[[door]]", "door = [1]", "rooms = 'x'", "a.b.c = 1", "=", "é = 1\n[door]\né.é=2"]
+        {
             assert!(!faults(text).is_empty(), "{text:?}");
         }
     }

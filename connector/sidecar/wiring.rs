@@ -46,9 +46,8 @@ pub async fn index(config: &Config) -> Result<SqliteStore, StoreError> {
 
 /// The index of a node of a site.
 pub(crate) async fn index_at(of: &StoreConfig, node: &str, site: &str) -> Result<SqliteStore, StoreError> {
-    let unavailable = |error: &dyn std::fmt::Display| {
-        StoreError::Unavailable(format!("{}: {error}", of.path.display()))
-    };
+    let unavailable =
+        |error: &dyn std::fmt::Display| StoreError::Unavailable(format!("{}: {error}", of.path.display()));
     if let Some(folder) = of.path.parent() {
         std::fs::create_dir_all(folder).map_err(|error| unavailable(&error))?;
     }

@@ -75,7 +75,8 @@ pub fn rules_that_draw(call: &str) -> Rules {
     let draws = |key: &[u8; 32]| {
         let draw = Draw::keyed(key, "autumn", call);
         let (campaign, stratum) = ("autumn".into(), String::new());
-        Ballot { campaign, call: call_id(call), stratum, rate: 200, draw, at: at(0) }.settle(&Counters::default())
+        Ballot { campaign, call: call_id(call), stratum, rate: 200, draw, at: at(0) }
+            .settle(&Counters::default())
     };
     let key = (0..=u8::MAX).map(|n| [n; 32]).find(draws).expect("one of them draws it");
     rules_with(&policy(), key)
@@ -363,7 +364,8 @@ impl World {
     }
 
     pub async fn closed(&self, id: SegmentId) {
-        self.found("it is closed", async || (self.segment(id).await.state != State::Open).then_some(())).await;
+        self.found("it is closed", async || (self.segment(id).await.state != State::Open).then_some(()))
+            .await;
     }
 
     pub async fn segment(&self, id: SegmentId) -> SegmentRecord {

@@ -71,7 +71,11 @@ async fn ten_seconds_without_an_index_lose_nothing_and_keep_the_order() {
     }
     assert!(begun.elapsed() >= Duration::from_secs(10));
     store.away(false);
-    assert_eq!(outbox.commit(line(1000)).await, Err(StoreError::Unavailable("away".into())), "until it is written again");
+    assert_eq!(
+        outbox.commit(line(1000)).await,
+        Err(StoreError::Unavailable("away".into())),
+        "until it is written again"
+    );
     drained(&outbox).await;
     assert_eq!(outbox.commit(line(1000)).await, Ok(()));
     assert_eq!(written(&*store).await, (0..=1000).collect::<Vec<_>>());

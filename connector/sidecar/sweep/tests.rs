@@ -68,7 +68,8 @@ async fn what_is_due_is_told_erased_and_gone_and_the_rest_stays() {
     fs::create_dir(&spool).expect("a folder");
     let config = crate::config::StoreConfig { path: dir.path().join("index.db") };
     let store = Arc::new(crate::wiring::index_at(&config, "node-1", "site-1").await.expect("the index"));
-    let folder = crate::config::VaultConfig { path: dir.path().join("vault"), key: dir.path().join("vault.key") };
+    let folder =
+        crate::config::VaultConfig { path: dir.path().join("vault"), key: dir.path().join("vault.key") };
     let vault = Arc::new(crate::wiring::vault_at(&folder).await.expect("the vault"));
     let clock = Arc::new(ManualClock::new(start() + SignedDuration::from_secs(3600)));
     for (n, retention) in [(1, planned(90)), (2, planned(180)), (3, Deadlines::default())] {
@@ -152,7 +153,8 @@ async fn never_before_the_plan_and_always_by_the_last_moment() {
         let chance = i64::from(n).wrapping_mul(2_654_435_761) & 0xffff;
         let scheduled = start() + SignedDuration::from_secs(chance);
         let delete_by = scheduled + SignedDuration::from_secs(60 + chance % 600);
-        let retention = Deadlines { not_before: None, scheduled: Some(scheduled), delete_by: Some(delete_by) };
+        let retention =
+            Deadlines { not_before: None, scheduled: Some(scheduled), delete_by: Some(delete_by) };
         store.commit(closed(n, retention).into()).await.expect("commit");
         dates.push((n, scheduled, delete_by));
     }
