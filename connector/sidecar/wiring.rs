@@ -55,7 +55,9 @@ pub async fn vault(config: &Config) -> anyhow::Result<ObjectVault> {
 pub async fn serve(file: PathBuf, rules: Rules, config: Config) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store: Arc<dyn Store> = Arc::new(index(&config).await?);
-    let vault: Arc<dyn Vault> = Arc::new(vault(&config).await?);
+    let vault = vault(&config).await?;
+    vault.remove_unfinished().context("the vault cannot be used")?;
+    let vault: Arc<dyn Vault> = Arc::new(vault);
     spool(&config.asterisk.spool)?;
     let driver = Asterisk::connect(config.asterisk.clone()).await?;
     let driver: Arc<dyn PbxDriver> = Arc::new(driver);

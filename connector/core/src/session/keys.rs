@@ -164,13 +164,6 @@ impl Session {
             let until = matches!(erase, Erase::Private).then_some(at);
             self.erase(now, until, erase);
         }
-        // The list says what is there: of a call whose recordings are all erased it says why.
-        let live = self.recorder.live_mut().is_some_and(|live| live.keeps_something());
-        let past = self.past.iter().any(|past| !past.kept.is_empty());
-        if self.record.outcome == "recorded" && !live && !past {
-            self.record.outcome = why.into();
-            self.index();
-        }
     }
 }
 

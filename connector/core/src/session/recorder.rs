@@ -115,11 +115,6 @@ impl Stop {
 }
 
 impl Live {
-    /// Whether a purpose of it remains.
-    pub(super) fn keeps_something(&self) -> bool {
-        !self.purposes.is_subset(&self.erased)
-    }
-
     /// Whether what may be recorded now is what this segment records: the same people, purposes and rules.
     fn is(&self, wish: &Wish) -> bool {
         let people = |facts: &Facts| {
