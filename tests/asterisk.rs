@@ -32,8 +32,9 @@ fn main() -> ExitCode {
         std::env::var_os("TEMOIN_BIN").unwrap_or_else(|| OsString::from(env!("CARGO_BIN_EXE_temoin")));
     let suite = Suite {
         scenarios,
-        site: Site { folder: here.join("site"), prompts: if std::env::var_os("SHIPPED").is_some() { Prompts::Folder(here.join("../../dialplans/sounds")) } else { Prompts::Tones } },
+        site: Site { folder: here.join("site"), prompts: Prompts::Tones },
         sidecar: Sidecar { program: program.into(), prefix_args: Vec::new() },
+        stays: None,
         keep: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("scenarios"),
     };
     let count = suite.scenarios.len();
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
         }
     };
     let begun = std::time::Instant::now();
-    let reports = runtime.block_on(suite.run(|report| println!("{report}")));
+    let (reports, _) = runtime.block_on(suite.run(|report| println!("{report}")));
     let failed: Vec<&str> =
         reports.iter().filter(|report| !report.is_well()).map(|report| report.name.as_str()).collect();
     // A bench that does not start has scenarios that were not played.

@@ -71,7 +71,9 @@ pub(crate) async fn vault_at(of: &VaultConfig) -> anyhow::Result<ObjectVault> {
 pub async fn serve(file: PathBuf, rules: Rules, config: Config) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store: Arc<dyn Store> = Arc::new(index(&config).await?);
-    let vault: Arc<dyn Vault> = Arc::new(vault(&config).await?);
+    let vault = vault(&config).await?;
+    vault.remove_unfinished().context("the vault cannot be used")?;
+    let vault: Arc<dyn Vault> = Arc::new(vault);
     spool(&config.asterisk.spool)?;
     // Heard from here on, so that neither signal ends the program in the middle of something.
     let hangups = signal(SignalKind::hangup())?;

@@ -63,7 +63,6 @@ impl ObjectVault {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         // Canonical, because the object store needs an absolute path.
         let directory = directory.canonicalize()?;
-        remove_unfinished(&directory)?;
         let store = LocalFileSystem::new_with_prefix(&directory)?.with_fsync(true);
         let key = match VaultKey::read(key_file) {
             Err(KeyError::Missing(_)) if store.list(None).try_next().await?.is_some() => {
@@ -79,6 +78,12 @@ impl ObjectVault {
         })
     }
 
+    /// Removes what a crash left of objects that were being written: ciphertext whose key nobody has. Only for the one
+    /// program that writes, before it does: another one would take from it what it is writing.
+    pub fn remove_unfinished(&self) -> io::Result<()> {
+        self.directory.as_deref().map_or(Ok(()), remove_unfinished)
+    }
+
     /// A vault on any object store that is durable when it answers.
     pub fn new(store: Arc<dyn ObjectStore>, key: VaultKey) -> Self {
         Self {
@@ -89,7 +94,6 @@ impl ObjectVault {
     }
 }
 
-/// What a crash left of objects that were being written: ciphertext whose key nobody has.
 fn remove_unfinished(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name();

@@ -304,13 +304,7 @@ fn the_shipped_account_hears_what_the_sidecar_needs_and_little_else() {
         let last = event.field("Event") == "Hangup" && event.field("Channel") == customer;
         heard.push(if last { "Hangup customer".to_owned() } else { event.field("Event").to_owned() });
     }
-    for needed in [
-        "BridgeEnter",
-        "MixMonitorStart",
-        "MixMonitorStop",
-        "UserEvent",
-        "BridgeLeave",
-    ] {
+    for needed in ["BridgeEnter", "MixMonitorStart", "MixMonitorStop", "UserEvent", "BridgeLeave"] {
         assert!(heard.iter().any(|event| event == needed), "{needed} in {heard:?}");
     }
     for noise in [

@@ -173,7 +173,10 @@ pub struct SegmentExpected {
     /// What a listener must know.
     #[serde(default)]
     pub flags: Vec<String>,
-    /// The phones heard on the left, all the time but for keys and a tenth; nobody else is heard there. By default the customer.
+    /// How many codes were pressed in it: meanwhile their presser does not speak.
+    #[serde(default = "one_code")]
+    pub codes: u32,
+    /// The phones heard on the left, all the time but for codes and a tenth; nobody else is heard there. By default the customer.
     pub left: Option<Vec<String>>,
     /// The same on the right.
     #[serde(default)]
@@ -357,6 +360,10 @@ impl Scenario {
 }
 
 fn one() -> u16 {
+    1
+}
+
+fn one_code() -> u32 {
     1
 }
 

@@ -18,8 +18,8 @@ use super::stage::{Dial, Member, Run};
 const REST: Duration = Duration::from_secs(20);
 /// How far a segment's length may be from the time bridged (the flags `short` and `long` say when it is farther).
 const TOLERANCE: i64 = 100;
-/// For so long somebody may not be heard in a segment in which he speaks: he presses keys, one at a time.
-const KEYS: Duration = Duration::from_millis(400);
+/// For so long nobody is heard who presses a code: its keys, the rests between them, and a jitter.
+const CODE: Duration = Duration::from_millis(450);
 
 /// A call as it came out, for whoever tells of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -295,16 +295,17 @@ impl Judge<'_> {
         };
         let channels = [audio.channel(0), audio.channel(1)];
         let mut faults = Vec::new();
-        for ((side, wanted), sound) in sides.into_iter().zip(channels) {
+        let codes = wanted.codes;
+        for ((side, voices), sound) in sides.into_iter().zip(channels) {
             match sound {
-                Ok(sound) => faults.extend(self.voices(side, sound, wanted)),
+                Ok(sound) => faults.extend(self.voices(side, sound, voices, codes)),
                 Err(error) => faults.push(error.to_string()),
             }
         }
         faults
     }
 
-    fn voices(&self, side: &str, sound: &Sound, wanted: &[String]) -> Vec<String> {
+    fn voices(&self, side: &str, sound: &Sound, wanted: &[String], codes: u32) -> Vec<String> {
         let whole = sound.length();
         let never = self.scenario.never_recorded.iter();
         let spoken = never.map(|hz| (hz, sound.tone_time(*hz, Duration::ZERO, Duration::MAX)));
@@ -318,7 +319,7 @@ impl Judge<'_> {
                 if !heard.is_zero() {
                     faults.push(format!("{name} is heard on the {side} for {} ms", heard.as_millis()));
                 }
-            } else if heard + KEYS.max(whole / 10) < whole {
+            } else if heard + (CODE * codes).max(whole / 10) < whole {
                 let (heard, whole) = (heard.as_millis(), whole.as_millis());
                 faults.push(format!("{name} is heard on the {side} for {heard} of {whole} ms only"));
             }

@@ -26,4 +26,4 @@ pub use judge::CallSeen;
 pub use sidecar::Sidecar;
 pub use site::{Prompts, Site, TEXTS};
 pub use step::{Act, Condition, Does, Fate, GRAMMAR, Link, Step, Trouble};
-pub use suite::{Report, Suite};
+pub use suite::{Report, Standing, Suite};

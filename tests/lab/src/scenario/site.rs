@@ -92,10 +92,7 @@ impl Site {
             Prompts::Folder(prompts) => prompts.clone(),
         };
         let languages = fs::read_dir(prompts).into_iter().flatten().flatten();
-        languages
-            .map(|entry| entry.path())
-            .filter(|path| path.is_dir())
-            .collect()
+        languages.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
     }
 
     /// Takes away the prompt that was there when the sidecar looked.

@@ -15,7 +15,7 @@ use super::file::PromptHeard;
 use super::site::TEXTS;
 
 /// Samples in a packet.
-const FRAME: usize = 160;
+pub(super) const FRAME: usize = 160;
 /// So many packets that are not silent tell a prompt, from its first on.
 const TELLING: usize = 5;
 /// So many packets may be lost on the way.
@@ -44,6 +44,8 @@ struct Prompt {
     telling: usize,
     /// Samples in the file.
     length: usize,
+    /// Packets of silence at its end.
+    tail: usize,
 }
 
 /// A prompt as it was heard.
@@ -56,6 +58,8 @@ pub(super) struct Heard {
     pub(super) from: usize,
     /// And with it.
     pub(super) to: usize,
+    /// And with the silence at its end, which is a part of it.
+    pub(super) end: usize,
 }
 
 /// Listens to one call; what it has understood it does not look at again.
@@ -73,6 +77,7 @@ struct Match {
     whole: bool,
     from: usize,
     to: usize,
+    end: usize,
     /// It goes on as far as anything was heard.
     open: bool,
     /// Where in a packet the next one may begin.
@@ -90,13 +95,22 @@ impl Repertoire {
             let audio = Audio::wav(&file).map_err(io::Error::other)?;
             let samples = short(audio.channel(0).map_err(io::Error::other)?.samples());
             let frames: Vec<Vec<i16>> = samples.chunks_exact(FRAME).map(<[i16]>::to_vec).collect();
-            let (Some(first), Some(last)) = (frames.iter().position(is_loud), frames.iter().rposition(is_loud))
+            let (Some(first), Some(last)) =
+                (frames.iter().position(is_loud), frames.iter().rposition(is_loud))
             else {
                 return Err(io::Error::other(format!("{}: nothing to be heard", file.display())));
             };
-            self.prompts.push(Prompt::new(text, frames[first..=last].to_vec(), samples.len()));
+            self.prompts.push(Prompt {
+                tail: frames.len() - 1 - last,
+                ..Prompt::new(text, frames[first..=last].to_vec(), samples.len())
+            });
         }
         Ok(())
+    }
+
+    /// How many samples an ear heard since an instant.
+    pub(super) fn samples(ear: &Ear, from: Instant) -> usize {
+        ear.packets(from, Instant::now()) * FRAME
     }
 
     /// The prompts in what an ear heard since an instant, in order; the last may not be over yet.
@@ -122,7 +136,13 @@ impl Repertoire {
                 }
                 continue;
             };
-            heard.push(Heard { text: found.text, whole: found.whole, from: found.from, to: found.to });
+            heard.push(Heard {
+                text: found.text,
+                whole: found.whole,
+                from: found.from,
+                to: found.to,
+                end: found.end,
+            });
             // The packet in which it ends may be the one in which the next begins.
             at = found.to - found.to % FRAME;
             offsets = found.offsets;
@@ -151,7 +171,7 @@ impl Prompt {
     fn new(text: &'static str, frames: Vec<Vec<i16>>, length: usize) -> Self {
         let loud = frames.iter().enumerate().filter(|(_, frame)| is_loud(frame));
         let telling = loud.map(|(at, _)| at + 1).nth(TELLING - 1).unwrap_or(frames.len());
-        Self { text, frames, telling, length }
+        Self { text, frames, telling, length, tail: 0 }
     }
 
     /// Whether it begins at this very sample; then how far it goes.
@@ -188,7 +208,8 @@ impl Prompt {
         let after = from + self.length - LEFT_OUT;
         let offsets = [from].into_iter().chain(after - 2..=after + 2).chain([after + LEFT_OUT]);
         let offsets = offsets.map(|offset| offset % FRAME).collect();
-        Some(Match { text: self.text, whole, from, to, open, offsets })
+        let end = to + self.tail * FRAME;
+        Some(Match { text: self.text, whole, from, to, end, open, offsets })
     }
 }
 
@@ -264,7 +285,8 @@ mod tests {
         let whole = repertoire.listen(&mut Listener::default(), samples);
         let mut listener = Listener::default();
         let steps = (FRAME..=samples.len()).step_by(FRAME);
-        let piecemeal = steps.map(|to| repertoire.listen(&mut listener, &samples[..to])).last().unwrap_or_default();
+        let piecemeal =
+            steps.map(|to| repertoire.listen(&mut listener, &samples[..to])).last().unwrap_or_default();
         assert_eq!(whole, piecemeal);
         whole.iter().map(|heard| (heard.text, heard.whole)).collect()
     }

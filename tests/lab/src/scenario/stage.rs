@@ -11,7 +11,7 @@ use tokio::time::{sleep, sleep_until, timeout};
 use super::bench::Bench;
 use super::file::{Cast, Scenario};
 use super::site::TEXTS;
-use super::sound::{Listener, instant_of};
+use super::sound::{FRAME, Heard, Listener, Repertoire, instant_of};
 use super::step::{Act, Condition, Does, Step};
 
 /// How long a step may take, unless it says.
@@ -275,11 +275,17 @@ impl<'a> Stage<'a> {
         loop {
             let now = Instant::now();
             let heard = self.bench.repertoire.heard(&mut dial.listener, call.ear(), dial.at);
-            let found = heard.iter().enumerate().skip(member.passed);
-            let found = found.into_iter().find(|(_, heard)| heard.text == text && (heard.whole || !whole));
+            // Its last packet is never whole, so it may be counted to the next prompt.
+            let there = Repertoire::samples(call.ear(), dial.at) + FRAME;
+            let is = |heard: &Heard| heard.text == text && (!whole || heard.whole && heard.end <= there);
+            let found = heard.iter().enumerate().skip(member.passed).find(|(_, heard)| is(heard));
             if let Some((at, heard)) = found {
                 member.passed = at + usize::from(whole);
-                return Ok(if whole { instant_of(call.ear(), dial.at, heard.to) } else { now });
+                return Ok(if whole {
+                    instant_of(call.ear(), dial.at, heard.end.min(there - FRAME))
+                } else {
+                    now
+                });
             }
             let over = call.state() == State::Ended;
             if over || now > deadline {

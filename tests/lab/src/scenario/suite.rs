@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,9 +33,29 @@ pub struct Suite {
     pub site: Site,
     /// By which program.
     pub sidecar: Sidecar,
+    /// A bench that stays up afterwards, every phone of its house answering by itself.
+    pub stays: Option<String>,
     /// The folder for all that remains: a folder for each bench (policy, logs, index, vault) and one for each scenario
     /// (recordings, the phones' events). Emptied as it is used.
     pub keep: PathBuf,
+}
+
+/// A bench that stayed up. Ends when it is dropped.
+#[derive(Debug)]
+pub struct Standing {
+    bench: Arc<Bench>,
+}
+
+impl Standing {
+    /// Where the PBX takes SIP: from a phone whose user name is `visitor`, as a customer's.
+    pub fn sip(&self) -> SocketAddr {
+        self.bench.sip()
+    }
+
+    /// The sidecar's configuration.
+    pub fn config(&self) -> PathBuf {
+        self.bench.folder.join("temoin.toml")
+    }
 }
 
 /// What came of one scenario, or of one bench.
@@ -78,8 +99,9 @@ impl fmt::Display for Report {
 }
 
 impl Suite {
-    /// Plays everything, telling each report as it comes; gives them all. Wants a multi-threaded runtime.
-    pub async fn run(self, mut tell: impl FnMut(&Report)) -> Vec<Report> {
+    /// Plays everything, telling each report as it comes; gives them all, and the bench that stays, if it came up. Wants
+    /// a multi-threaded runtime.
+    pub async fn run(self, mut tell: impl FnMut(&Report)) -> (Vec<Report>, Option<Standing>) {
         let mut benches: BTreeMap<String, Vec<Scenario>> = BTreeMap::new();
         for scenario in &self.scenarios {
             benches.entry(scenario.bench.name.clone()).or_default().push(scenario.clone());
@@ -96,10 +118,8 @@ impl Suite {
             tasks.spawn(async move {
                 let whole = scenarios.iter().any(|scenario| scenario.bench.whole_machine);
                 let wanted = if whole { BENCHES } else { 1 };
-                let Ok(_place) = places.acquire_many_owned(wanted).await else {
-                    return;
-                };
-                suite.on_bench(&name, scenarios, &reports).await;
+                let _place = places.acquire_many_owned(wanted).await.ok()?;
+                suite.on_bench(&name, scenarios, &reports).await
             });
         }
         drop(reports);
@@ -108,11 +128,19 @@ impl Suite {
             tell(&report);
             all.push(report);
         }
-        while tasks.join_next().await.is_some() {}
-        all
+        let mut stays = None;
+        while let Some(done) = tasks.join_next().await {
+            stays = done.ok().flatten().or(stays);
+        }
+        (all, stays)
     }
 
-    async fn on_bench(&self, name: &str, scenarios: Vec<Scenario>, reports: &mpsc::UnboundedSender<Report>) {
+    async fn on_bench(
+        &self,
+        name: &str,
+        scenarios: Vec<Scenario>,
+        reports: &mpsc::UnboundedSender<Report>,
+    ) -> Option<Standing> {
         let begun = Instant::now();
         let folder = self.keep.join(format!("bench-{name}"));
         let report = |wrong: Vec<String>| {
@@ -130,10 +158,19 @@ impl Suite {
             Ok(bench) => {
                 let bench = Arc::new(bench);
                 self.play_all(&bench, scenarios, reports).await;
-                let _ = reports.send(report(bench.settle().await));
+                let mut wrong = bench.settle().await;
+                let stays = self.stays.as_deref() == Some(name);
+                if stays {
+                    bench.open_house();
+                } else {
+                    wrong.extend(bench.end().await);
+                }
+                let _ = reports.send(report(wrong));
+                stays.then_some(Standing { bench })
             }
             Err(why) => {
                 let _ = reports.send(report(vec![why]));
+                None
             }
         }
     }
