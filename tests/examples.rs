@@ -62,7 +62,7 @@ fn the_french_call_centre_records_whom_the_lot_chose_and_who_did_not_refuse() {
     assert!(decided("french-call-centre", &told).record);
     for (change, into, reason) in [
         ("\"autumn\": true", "\"autumn\": false", "not-sampled"),
-        ("\"heard\": [\"quality\"]", "\"market\": \"FR\"", "not-announced"),
+        ("\"heard\": [\"quality\"]", "\"market\": \"FR\"", "announcement-pending"),
         ("\"heard\"", "\"objected\": true, \"heard\"", "objected"),
         ("\"agent\": \"amel\"", "\"agent\": \"amel\", \"extension\": \"4100\"", "exempt-leg"),
     ] {

@@ -94,7 +94,7 @@ fn is_used(policy: &Policy, file: &str) -> bool {
         pack.kind == PackKind::Territory && codes_covering(&pack.territory, land).next().is_some()
     };
     let is_lost = |land: &&Territory| !policy.packs().iter().any(|pack| of_land(pack, land));
-    let lost = lands.iter().any(|land| is_lost(land));
+    let lost = lands.iter().any(is_lost);
     let mut used: BTreeSet<&str> = policy
         .packs()
         .iter()
