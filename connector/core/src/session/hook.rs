@@ -93,7 +93,10 @@ impl Session {
 
     pub(super) fn beaten(&mut self, now: Timestamp) {
         let next = after(now, self.rules.desk.timing.beat);
-        if let Phase::Hook(hook) = &mut self.phase {
+        // Once the call is given back, a late answer to a beat asks for no other.
+        if let Phase::Hook(hook @ Hook { stage: Stage::Playing { .. } | Stage::Waiting { .. }, .. }) =
+            &mut self.phase
+        {
             hook.beat = Some(next);
         }
     }
