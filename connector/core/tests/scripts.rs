@@ -2,9 +2,9 @@
 //! it. Lines that begin with a time or a condition are read; lines that begin with `  ` are what came of it, compared to
 //! the letter. `UPDATE_SCRIPTS=1 cargo test -p temoin-core --test scripts` writes them anew: read the difference.
 
-#[path = "laws/world.rs"]
+#[path = "laws/cast.rs"]
 #[allow(dead_code)]
-mod world;
+mod cast;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -51,7 +51,7 @@ impl Stage {
         let policy = Policy::load(("scripts/site.toml", site), pack::shipped()).expect("a readable site");
         let start: Timestamp = "2026-10-06T09:00:00Z".parse().expect("an instant");
         Self {
-            rules: Arc::new(Rules { policy, desk: world::desk(), key: DrawKey([7; 32]) }),
+            rules: Arc::new(Rules { policy, desk: cast::desk(), key: DrawKey([7; 32]) }),
             session: None,
             now: start,
             start,
