@@ -193,12 +193,27 @@ fn what_is_told_twice_or_late_changes_nothing() {
     let rules = rules();
     over_calls(|twice, story| {
         let once = story.tell(&rules, false);
-        prop_assert_eq!(&once.recorder, &twice.recorder, "other orders to the recorder");
-        prop_assert_eq!(once.kept(), twice.kept(), "other audio is kept");
+        // A timer that is due is served with the next event, and so a millisecond or two earlier.
+        let near = |a: i64, b: i64| (a - b).abs() <= 2;
+        let (orders, again) = (orders(&once), orders(twice));
+        let same = orders.len() == again.len()
+            && orders.iter().zip(&again).all(|(a, b)| a.1 == b.1 && near(a.0, b.0));
+        prop_assert!(same, "other orders to the recorder: {:?}, told twice {:?}", orders, again);
+        let (kept, again) = (once.kept(), twice.kept());
+        let same = kept.len() == again.len()
+            && kept.iter().zip(&again).all(|(a, b)| near(a.1, b.1) && near(a.2, b.2));
+        prop_assert!(same, "other audio is kept: {:?}, told twice {:?}; {:?} {:?} {:?}", kept, again, twice.closed, twice.tapes, twice.recorder);
         prop_assert_eq!(once.released, twice.released);
         let record =
             |world: &World| world.record().map(|record| (record.outcome.clone(), record.agents.clone()));
         prop_assert_eq!(record(&once), record(twice));
         Ok(())
     });
+}
+
+/// Starts and stops, and when; a stop that is ordered again is one stop.
+fn orders(world: &World) -> Vec<(i64, bool)> {
+    let mut orders: Vec<_> = world.recorder.iter().map(|(at, starts)| (*at, starts.is_some())).collect();
+    orders.dedup_by(|next, before| !next.1 && !before.1);
+    orders
 }
