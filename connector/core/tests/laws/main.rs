@@ -202,7 +202,15 @@ fn what_is_told_twice_or_late_changes_nothing() {
         let (kept, again) = (once.kept(), twice.kept());
         let same = kept.len() == again.len()
             && kept.iter().zip(&again).all(|(a, b)| near(a.1, b.1) && near(a.2, b.2));
-        prop_assert!(same, "other audio is kept: {:?}, told twice {:?}; {:?} {:?} {:?}", kept, again, twice.closed, twice.tapes, twice.recorder);
+        prop_assert!(
+            same,
+            "other audio is kept: {:?}, told twice {:?}; {:?} {:?} {:?}",
+            kept,
+            again,
+            twice.closed,
+            twice.tapes,
+            twice.recorder
+        );
         prop_assert_eq!(once.released, twice.released);
         let record =
             |world: &World| world.record().map(|record| (record.outcome.clone(), record.agents.clone()));
