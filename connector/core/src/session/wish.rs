@@ -60,6 +60,7 @@ impl Session {
             return;
         }
         self.parties = parties;
+        self.changed = at;
         let agents: BTreeSet<String> = self.parties.iter().filter_map(|party| self.agent_of(party)).collect();
         if !agents.is_empty() {
             if self.record.talked.is_none() {
