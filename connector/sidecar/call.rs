@@ -262,3 +262,17 @@ async fn seen(spool: &std::path::Path, id: SegmentId) -> Result<(), DriverError>
 fn until(now: Timestamp, at: Timestamp) -> Duration {
     at.duration_since(now).try_into().unwrap_or(Duration::ZERO)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_recorder_without_a_file_did_not_start() {
+        let spool = tempfile::tempdir().expect("a folder");
+        let id = SegmentId::new(Timestamp::UNIX_EPOCH, [1; 10]);
+        assert!(matches!(seen(spool.path(), id).await, Err(DriverError::Refused(_))));
+        std::fs::write(spool.path().join(format!("{id}-in.wav")), b"").expect("a file");
+        assert_eq!(seen(spool.path(), id).await, Ok(()));
+    }
+}

@@ -15,7 +15,8 @@ fn every_quirk_names_tests_that_exist() {
         let mut holders = 0;
         for name in quirk.split('`').skip(1).step_by(2) {
             let file = match name.split_once("::") {
-                _ if name.starts_with("scenario: ") => {
+                _ if name.contains(": ") => {
+                    assert!(exists_elsewhere(&root.join("../.."), name), "{name}");
                     holders += 1;
                     continue;
                 }
@@ -35,6 +36,19 @@ fn every_quirk_names_tests_that_exist() {
         assert!(holders > 0, "nothing holds {quirk}");
     }
     assert!(number > 50, "{number}");
+}
+
+/// A scenario, or a test of the lab or the sidecar: `lab: codes::the_name_of_the_test`.
+fn exists_elsewhere(repository: &Path, name: &str) -> bool {
+    let (kind, name) = name.split_once(": ").unwrap();
+    let (file, test) = name.split_once("::").unwrap_or((name, ""));
+    let path = match kind {
+        "scenario" => return repository.join(format!("tests/scenarios/{name}.toml")).exists(),
+        "lab" => format!("tests/lab/tests/{file}.rs"),
+        "sidecar" => format!("connector/sidecar/{file}.rs"),
+        _ => return false,
+    };
+    std::fs::read_to_string(repository.join(path)).unwrap().contains(&format!("fn {test}("))
 }
 
 /// The stories and expectations that no quirk names are there for nothing.
