@@ -1,6 +1,5 @@
 //! The words of the port, held against the driver on a fake Asterisk. The real one is held to them by the scenarios.
 
-#[allow(dead_code)]
 mod support;
 
 use std::collections::BTreeMap;

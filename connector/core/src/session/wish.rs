@@ -218,8 +218,8 @@ impl Session {
         if self.told.as_ref() == Some(&what) {
             return;
         }
-        let still_recorded = self.record.outcome == "recorded" && self.remains();
-        if !record && !still_recorded {
+        let was_recorded = self.record.outcome == "recorded" && self.remains();
+        if !record && !was_recorded {
             let nearest = decision.and_then(|decision| decision.purposes.values().map(|of| of.reason).max());
             let word =
                 nearest.map_or_else(|| shell.unwrap_or("unknown").to_owned(), |reason| reason.to_string());

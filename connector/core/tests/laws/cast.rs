@@ -1,9 +1,34 @@
-//! Who can be in a call, and the desk he calls.
+//! Who can be in a call, what can be done to it, and the desk he calls.
 
 use jiff::Timestamp;
 use temoin_core::desk::{Desk, Text};
 use temoin_core::event::{Arrival, Party, Role};
 use temoin_core::id::{CallId, LegId};
+
+/// What the generator does to a call.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Nothing for so long.
+    Wait(u32),
+    /// The customer presses a key in the hook, or `*1` in the talk.
+    CustomerKey(char),
+    /// An agent's code.
+    Code(&'static str),
+    /// These are connected with the customer from now on.
+    Bridge(Vec<Who>),
+    /// The customer and the others are apart.
+    Apart,
+    /// An agent puts the call on hold, or takes it back.
+    Hold(bool),
+    /// The PBX's events are lost for so long; what is done meanwhile is not told.
+    Gap(u32),
+    /// The sidecar dies and starts again.
+    Restart,
+    /// The disk is locked for so long.
+    LockStore(u32),
+    /// The PBX does not answer orders for so long.
+    Deaf(u32),
+}
 
 /// Who can be in a bridge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

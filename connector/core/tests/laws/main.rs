@@ -15,14 +15,14 @@ mod world;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use cast::{Who, desk};
+use cast::{Act, Who, desk};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use temoin_core::pack;
 use temoin_core::policy::Policy;
 use temoin_core::session::{DrawKey, Rules};
-use world::{Act, Seen, World};
+use world::{Seen, World};
 
 const SITE: &str = include_str!("site.toml");
 

@@ -14,32 +14,7 @@ use temoin_core::ports::{CallRecord, Drawn, StoreError};
 use temoin_core::segment::{Closing, Ending};
 use temoin_core::session::{Rules, Session};
 
-use crate::cast::{Who, arrival};
-
-/// What the generator does to a call.
-#[derive(Clone, Debug)]
-pub enum Act {
-    /// Nothing for so long.
-    Wait(u32),
-    /// The customer presses a key in the hook, or `*1` in the talk.
-    CustomerKey(char),
-    /// An agent's code.
-    Code(&'static str),
-    /// These are connected with the customer from now on.
-    Bridge(Vec<Who>),
-    /// The customer and the others are apart.
-    Apart,
-    /// An agent puts the call on hold, or takes it back.
-    Hold(bool),
-    /// The PBX's events are lost for so long; what is done meanwhile is not told.
-    Gap(u32),
-    /// The sidecar dies and starts again.
-    Restart,
-    /// The disk is locked for so long.
-    LockStore(u32),
-    /// The PBX does not answer orders for so long.
-    Deaf(u32),
-}
+use crate::cast::{Act, Who, arrival};
 
 /// What must not be recorded at an instant, and why.
 #[derive(Clone, Debug, Default)]
