@@ -47,7 +47,10 @@ impl Session {
         function: Option<Function>,
     ) {
         self.tell_press(now, by, function);
-        self.segment_over(now, Ending::Code, at);
+        // "I have told the customer" stops nothing, in the dialplan neither.
+        if function != Some(Function::AgentTold) {
+            self.segment_over(now, Ending::Code, at);
+        }
         if let Some(function) = function {
             let presser = presser.unwrap_or_else(|| self.leg.clone());
             self.apply(now, at, &presser, function);

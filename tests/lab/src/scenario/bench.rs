@@ -22,7 +22,7 @@ use super::step::{Fate, Link, Trouble};
 use crate::{AMI_SECRET, ARI_SECRET, Direction, FaultProxy, Lab, LabOptions};
 
 /// How long the index may take to come to rest, and the spool to become empty.
-const REST: Duration = Duration::from_secs(15);
+const REST: Duration = Duration::from_secs(60);
 
 /// How the sidecar's own trial of the spool is named.
 const TRIAL: &str = ".temoin-check-";

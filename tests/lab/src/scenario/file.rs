@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::site::TEXTS;
 use super::step::{Act, Does, Step, duration};
+
+/// How late a segment may begin where a scenario does not say.
+const LATE: Duration = Duration::from_millis(400);
 
 /// Why the scenarios could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +49,8 @@ pub struct Scenario {
     pub alone: bool,
     /// Exactly so many of all its calls have a segment that is kept, whichever they are.
     pub drawn: Option<usize>,
+    /// How late a segment may begin, on this machine under this load; `temoin`'s own figures are measured elsewhere.
+    late: Option<Late>,
     /// Tones that are spoken and must be in no recording.
     #[serde(default)]
     pub never_recorded: Vec<u32>,
@@ -142,6 +148,19 @@ pub struct Expected {
     /// All its segments, in order.
     #[serde(default)]
     pub segments: Vec<SegmentExpected>,
+}
+
+/// How late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct Late(Duration);
+
+impl TryFrom<String> for Late {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        duration(&text).map(Self)
+    }
 }
 
 /// A prompt, heard whole or not.
@@ -275,6 +294,11 @@ impl Scenario {
     /// The customer of an expectation.
     pub(super) fn customer_of<'a>(&'a self, expected: &'a Expected) -> &'a str {
         expected.by.as_deref().or_else(|| self.customers().next()).unwrap_or_default()
+    }
+
+    /// How late a segment may begin.
+    pub(super) fn late(&self) -> Duration {
+        self.late.map_or(LATE, |late| late.0)
     }
 
     /// How often the script dials from outside.

@@ -15,7 +15,7 @@ use super::sound::beside;
 use super::stage::{Dial, Member, Run};
 
 /// How long the index may take to come to rest after a call.
-const REST: Duration = Duration::from_secs(20);
+const REST: Duration = Duration::from_secs(60);
 /// How far a segment's length may be from the time bridged (the flags `short` and `long` say when it is farther).
 const TOLERANCE: i64 = 100;
 /// For so long nobody is heard who presses a code: its keys, the rests between them, and a jitter.
@@ -262,7 +262,7 @@ impl Judge<'_> {
             }
             if let Some(wanted) = expected.segments.get(no) {
                 let mut wrong = row(segment, wanted);
-                wrong.extend(length(run, segment, wanted));
+                wrong.extend(length(run, segment, wanted, self.scenario.late()));
                 wrong.extend(recording.iter().flat_map(|file| self.audio(file, expected, wanted)));
                 faults.extend(wrong.iter().map(|why| format!("segment {number}: {why}")));
             }
@@ -364,12 +364,21 @@ fn row(segment: &Value, wanted: &SegmentExpected) -> Vec<String> {
     faults
 }
 
-/// A segment is as long as it was to be, or says that it is not.
-fn length(run: &Run, segment: &Value, wanted: &SegmentExpected) -> Option<String> {
-    let instant = |of: &super::file::Instant| run.marks.get(&of.mark).map(|at| (*at, of.plus));
-    let ((from, before), (until, after)) =
-        instant(wanted.from.as_ref()?).zip(instant(wanted.until.as_ref()?))?;
-    let bridged = until.saturating_duration_since(from).as_millis() as i64 + after - before;
+/// A segment begins when it was to begin, a little late at the most, and is as long as it was from there on, or says that
+/// it is not.
+fn length(run: &Run, segment: &Value, wanted: &SegmentExpected, late: Duration) -> Option<String> {
+    // The PBX tells by the wall's clock.
+    let (now, wall) = (Instant::now(), Timestamp::now().as_millisecond());
+    let instant = |of: &super::file::Instant| {
+        let ago = now.saturating_duration_since(*run.marks.get(&of.mark)?).as_millis() as i64;
+        Some(wall - ago + of.plus)
+    };
+    let (from, until) = instant(wanted.from.as_ref()?).zip(instant(wanted.until.as_ref()?))?;
+    let started = segment["closing"]["from"].as_str()?.parse::<Timestamp>().ok()?.as_millisecond();
+    if started - from > late.as_millis() as i64 {
+        return Some(format!("begun {} ms late", started - from));
+    }
+    let bridged = until - from.max(started);
     let seen = segment["millis"].as_i64()?;
     let flagged = strings(&segment["flags"]).iter().any(|flag| flag == "short" || flag == "long");
     let off = (seen - bridged).abs() > TOLERANCE;
