@@ -399,7 +399,10 @@ fn is(entry: &Value, wanted: &str) -> bool {
     entry["what"].as_str() == words.next()
         && words.filter_map(|word| word.split_once('=')).all(|(key, value)| match &entry[key] {
             Value::String(text) => text == value,
-            other => other.to_string() == value,
+            other => {
+                let shown = other.to_string();
+                shown == value
+            }
         })
 }
 
