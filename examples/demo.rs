@@ -57,8 +57,13 @@ async fn demo(exit: bool, json: bool) -> Result<bool, String> {
     let scenarios = Scenario::read_all(&folder.join("calls")).map_err(|error| error.to_string())?;
     let count = scenarios.len();
     if !json {
-        println!("{count} stories, each on a real Asterisk, with the policy {}", folder.join("policy.toml").display());
-        println!("and the shipped announcements. They are played beside each other and take about a minute.\n");
+        println!(
+            "{count} stories, each on a real Asterisk, with the policy {}",
+            folder.join("policy.toml").display()
+        );
+        println!(
+            "and the shipped announcements. They are played beside each other and take about a minute.\n"
+        );
     }
     let suite = Suite {
         scenarios,
@@ -67,19 +72,22 @@ async fn demo(exit: bool, json: bool) -> Result<bool, String> {
         stays: (!exit).then(|| "main".to_owned()),
         keep: keep.clone(),
     };
-    let (reports, standing) = suite.run(|report| {
-        if !json {
-            tell(report);
-        }
-    })
-    .await;
+    let (reports, standing) = suite
+        .run(|report| {
+            if !json {
+                tell(report);
+            }
+        })
+        .await;
     let played = reports.iter().filter(|report| !is_bench(report)).count();
     let well = played == count && reports.iter().all(Report::is_well);
     if json {
-        let calls: Vec<Value> = reports.iter().filter(|report| !is_bench(report)).flat_map(document).collect();
+        let calls: Vec<Value> =
+            reports.iter().filter(|report| !is_bench(report)).flat_map(document).collect();
         println!("{:#}", json!({ "calls": calls, "well": well }));
     } else {
-        let verdict = if well { "Every call went as its file says." } else { "Not every call went as its file says." };
+        let verdict =
+            if well { "Every call went as its file says." } else { "Not every call went as its file says." };
         println!("{verdict} Recordings as WAV, logs and stories: {}", keep.display());
     }
     if let Some(standing) = standing {
@@ -121,7 +129,8 @@ fn tell(report: &Report) {
     for call in &report.calls {
         println!("  -> {}", outcome(call));
         for segment in segments(call) {
-            let file = recording(call, segment).map_or_else(String::new, |file| format!("\n     {}", file.display()));
+            let file = recording(call, segment)
+                .map_or_else(String::new, |file| format!("\n     {}", file.display()));
             println!("     {}{file}", fate(segment));
         }
     }

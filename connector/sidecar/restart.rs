@@ -79,7 +79,8 @@ async fn try_to_close(
         let story: Vec<Entry> = story.iter().filter_map(Link::entry).collect();
         let now = desktop.clock.now();
         let closing = reconcile::close(&record, &story, alive, now);
-        let entry = |what| Entry { at: now, call: Some(segment.call.clone()), segment: Some(segment.id), what };
+        let entry =
+            |what| Entry { at: now, call: Some(segment.call.clone()), segment: Some(segment.id), what };
         let since = alive.unwrap_or(segment.opened);
         let changes = vec![
             Change::Journal(entry(What::Gap { since })),

@@ -101,7 +101,8 @@ pub fn renew(file: &Path, swap: &watch::Sender<Arc<Rules>>, outbox: &Outbox, now
 /// The key of the draws: 32 bytes, made at the first start, readable by its owner alone.
 fn draw_key(path: &Path) -> Result<DrawKey, Fault> {
     let fault = |error: std::io::Error| {
-        let hint = format!("the key of the draws cannot be made or read: {error}; mend its folder, or restore it");
+        let hint =
+            format!("the key of the draws cannot be made or read: {error}; mend its folder, or restore it");
         Fault::of(path.display(), UNREADABLE, hint).barring()
     };
     match look_at_key(path, "the key of the draws")? {

@@ -81,7 +81,10 @@ mod tests {
         let slow = watchdog.watch("slow", Duration::from_secs(60));
         let feeding = tokio::spawn({
             let (watchdog, fed) = (watchdog.clone(), Arc::clone(&fed));
-            async move { watchdog.feed(Duration::from_secs(1), || drop(fed.fetch_add(1, Ordering::Relaxed))).await }
+            let feed = move || {
+                fed.fetch_add(1, Ordering::Relaxed);
+            };
+            async move { watchdog.feed(Duration::from_secs(1), feed).await }
         });
         let pass = async |seconds: u32, quick: Option<&Turns>| {
             let before = fed.load(Ordering::Relaxed);

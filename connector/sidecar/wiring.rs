@@ -2,6 +2,7 @@
 
 use std::future::Future as _;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,14 +16,14 @@ use temoin_core::ports::{Change, Clock, PbxDriver, Store, StoreError, Vault};
 use temoin_core::session::Rules;
 use temoin_sqlite::{Options, SqliteStore};
 use temoin_vault::ObjectVault;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::call::{Alarms, Desktop};
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::config::{Config, StoreConfig, VaultConfig};
 use crate::engine::Engine;
 use crate::keep::{Keeper, Settings};
 use crate::outbox::{Outbox, Tell};
@@ -36,19 +37,34 @@ const WITHIN: Duration = Duration::from_secs(30);
 const WITHIN_REST: Duration = Duration::from_secs(300);
 
 /// The index.
+///
+/// # Errors
+/// It cannot be made or opened.
 pub async fn index(config: &Config) -> Result<SqliteStore, StoreError> {
-    if let Some(folder) = config.store.path.parent() {
-        let made = std::fs::create_dir_all(folder);
-        made.map_err(|error| StoreError::Unavailable(format!("{}: {error}", folder.display())))?;
+    index_at(&config.store, &config.node, &config.site).await
+}
+
+/// The index of a node of a site.
+pub(crate) async fn index_at(of: &StoreConfig, node: &str, site: &str) -> Result<SqliteStore, StoreError> {
+    let unavailable =
+        |error: &dyn std::fmt::Display| StoreError::Unavailable(format!("{}: {error}", of.path.display()));
+    if let Some(folder) = of.path.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| unavailable(&error))?;
     }
-    SqliteStore::open(&config.store.path, &config.node, &config.site, Options::default())
-        .await
-        .map_err(|error| StoreError::Unavailable(format!("{}: {error}", config.store.path.display())))
+    SqliteStore::open(&of.path, node, site, Options::default()).await.map_err(|error| unavailable(&error))
 }
 
 /// The vault.
+///
+/// # Errors
+/// It cannot be made or opened.
 pub async fn vault(config: &Config) -> anyhow::Result<ObjectVault> {
-    ObjectVault::local(&config.vault.path, &config.vault.key).await.context("the vault cannot be opened")
+    vault_at(&config.vault).await
+}
+
+/// The vault in a folder.
+pub(crate) async fn vault_at(of: &VaultConfig) -> anyhow::Result<ObjectVault> {
+    ObjectVault::local(&of.path, &of.key).await.context("the vault cannot be opened")
 }
 
 /// Runs until SIGTERM or SIGINT. SIGHUP reads policy and configuration anew.
@@ -59,7 +75,14 @@ pub async fn serve(file: PathBuf, rules: Rules, config: Config) -> anyhow::Resul
     vault.remove_unfinished().context("the vault cannot be used")?;
     let vault: Arc<dyn Vault> = Arc::new(vault);
     spool(&config.asterisk.spool)?;
-    let driver = Asterisk::connect(config.asterisk.clone()).await?;
+    // Heard from here on, so that neither signal ends the program in the middle of something.
+    let hangups = signal(SignalKind::hangup())?;
+    let mut terminated = pin!(terminated());
+    notify(&[NotifyState::Status("waiting for the PBX")]);
+    let driver = tokio::select! {
+        driver = Asterisk::connect(config.asterisk.clone()) => driver?,
+        ended = &mut terminated => return ended,
+    };
     let driver: Arc<dyn PbxDriver> = Arc::new(driver);
 
     let keeper = Keeper::new(
@@ -95,7 +118,6 @@ pub async fn serve(file: PathBuf, rules: Rules, config: Config) -> anyhow::Resul
     let engine = Engine::new(desktop, in_force, alive);
     let ready = || notify(&[NotifyState::Ready, NotifyState::Status("watching the PBX")]);
     let turns = watchdog.watch("the calls", WITHIN);
-    notify(&[NotifyState::Status("waiting for the PBX")]);
 
     let mut beside = JoinSet::new();
     beside.spawn({
@@ -107,15 +129,12 @@ pub async fn serve(file: PathBuf, rules: Rules, config: Config) -> anyhow::Resul
         };
         async move { sweeper.run(swept, move || turns.turned()).await }
     });
-    beside.spawn(reload(file, swap, outbox.clone(), clock));
-    if let Some(limit) = sd_notify::watchdog_enabled() {
-        let watchdog = watchdog.clone();
-        beside.spawn(async move { watchdog.feed(limit / 3, || notify(&[NotifyState::Watchdog])).await });
-    }
+    beside.spawn(reload(hangups, file, swap, outbox.clone(), clock));
+    beside.spawn(feed(watchdog.clone()));
     let keeping = tokio::spawn({
         let (turns, stop) = (watchdog.watch("the keeper", WITHIN_REST), stop.clone());
         async move {
-            let mut stopped = std::pin::pin!(stop.cancelled());
+            let mut stopped = pin!(stop.cancelled());
             // The keeper looks at this whenever it gets on.
             let shutdown = std::future::poll_fn(|context| {
                 turns.turned();
@@ -127,7 +146,7 @@ pub async fn serve(file: PathBuf, rules: Rules, config: Config) -> anyhow::Resul
     let running = engine.run(stop.clone(), ready, move || turns.turned());
     let ended = tokio::select! {
         ended = running => ended,
-        signal = terminated() => signal,
+        ended = &mut terminated => ended,
     };
     notify(&[NotifyState::Stopping]);
     // Recorders of calls that go on are stopped by the next start, or by the PBX at their end; what is written down is
@@ -150,12 +169,22 @@ async fn terminated() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Feeds the service manager's watchdog, where there is one and while nothing is stuck.
+pub async fn feed(watchdog: Watchdog) {
+    if let Some(limit) = sd_notify::watchdog_enabled() {
+        watchdog.feed(limit / 3, || notify(&[NotifyState::Watchdog])).await;
+    }
+}
+
 /// Policy and configuration are read anew at every SIGHUP.
-async fn reload(file: PathBuf, swap: watch::Sender<Arc<Rules>>, outbox: Outbox, clock: Arc<dyn Clock>) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
-        return;
-    };
-    while hangup.recv().await.is_some() {
+async fn reload(
+    mut hangups: Signal,
+    file: PathBuf,
+    swap: watch::Sender<Arc<Rules>>,
+    outbox: Outbox,
+    clock: Arc<dyn Clock>,
+) {
+    while hangups.recv().await.is_some() {
         rules::renew(&file, &swap, &outbox, clock.now());
     }
 }

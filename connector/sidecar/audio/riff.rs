@@ -53,24 +53,14 @@ pub fn scan(file: &mut (impl Read + Seek)) -> Result<Layout, AudioError> {
     let believed = end <= len && only_chunks(file, end + declared % 2, len)?;
     let bytes = if believed { declared } else { to_the_end };
     let repaired = !believed || bytes % 2 != 0;
-    Ok(Layout {
-        rate,
-        start,
-        frames: bytes / 2,
-        repaired,
-        closed: !repaired && riff_len + 8 == len,
-    })
+    Ok(Layout { rate, start, frames: bytes / 2, repaired, closed: !repaired && riff_len + 8 == len })
 }
 
 /// The header of a file with 16-bit PCM.
 pub fn header(channels: u16, rate: u32, frames: u64) -> Result<[u8; HEADER], AudioError> {
     let block = channels * 2;
-    let data = frames
-        .checked_mul(block.into())
-        .and_then(|data| u32::try_from(data).ok());
-    let data = data
-        .filter(|data| *data <= u32::MAX - 36)
-        .ok_or(AudioError::TooLong)?;
+    let data = frames.checked_mul(block.into()).and_then(|data| u32::try_from(data).ok());
+    let data = data.filter(|data| *data <= u32::MAX - 36).ok_or(AudioError::TooLong)?;
     let second = rate.checked_mul(block.into()).ok_or(AudioError::TooLong)?;
     let mut header = [0; HEADER];
     let mut at = 0;
@@ -123,10 +113,7 @@ fn only_chunks(file: &mut (impl Read + Seek), mut next: u64, len: u64) -> Result
         let Some(chunk) = at::<8>(file, next)? else {
             return Ok(false);
         };
-        if !chunk[..4]
-            .iter()
-            .all(|byte| byte.is_ascii_graphic() || *byte == b' ')
-        {
+        if !chunk[..4].iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
             return Ok(false);
         }
         let size = u64::from(u32_at(&chunk, 4));

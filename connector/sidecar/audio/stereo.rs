@@ -21,13 +21,7 @@ impl Stereo {
     /// Joins the first `frames` of each side. A side that is missing or ends before is silent from there on.
     pub fn new(left: Option<Pcm>, right: Option<Pcm>, rate: u32, frames: u64) -> Result<Self, AudioError> {
         let made = riff::header(2, rate, frames)?.to_vec();
-        Ok(Self {
-            left,
-            right,
-            left_over: frames,
-            made,
-            read: 0,
-        })
+        Ok(Self { left, right, left_over: frames, made, read: 0 })
     }
 
     /// Bytes of the whole file.

@@ -37,11 +37,7 @@ pub enum Nothing {
 pub fn cut(closing: &Closing, mandatory: bool, frames: u64, rate: u32) -> Result<Cut, Nothing> {
     let Some(from) = closing.from else {
         let flags = vec![Flag::Unwatched];
-        return if mandatory {
-            Ok(Cut { frames, flags })
-        } else {
-            Err(Nothing::NoStart)
-        };
+        return if mandatory { Ok(Cut { frames, flags }) } else { Err(Nothing::NoStart) };
     };
     let expected = frames_of(from, closing.until, rate);
     let tolerance = frames_in(TOLERANCE, rate);
@@ -52,11 +48,7 @@ pub fn cut(closing: &Closing, mandatory: bool, frames: u64, rate: u32) -> Result
     } else {
         Vec::new()
     };
-    let tail = if closing.cut_tail {
-        frames_in(TAIL, rate)
-    } else {
-        0
-    };
+    let tail = if closing.cut_tail { frames_in(TAIL, rate) } else { 0 };
     match frames.min(expected).saturating_sub(tail) {
         0 => Err(Nothing::TooShort),
         frames => Ok(Cut { frames, flags }),
@@ -105,16 +97,9 @@ mod tests {
         ];
         for (until, cut_tail, file, kept, flags) in cases {
             let result = cut(&closing(Some(0), until, cut_tail), true, ms(file), RATE);
-            let expected = kept
-                .map(|kept| Cut {
-                    frames: ms(kept),
-                    flags: flags.to_vec(),
-                })
-                .ok_or(Nothing::TooShort);
-            assert_eq!(
-                result, expected,
-                "until {until}, cut {cut_tail}, {file} ms in the file"
-            );
+            let expected =
+                kept.map(|kept| Cut { frames: ms(kept), flags: flags.to_vec() }).ok_or(Nothing::TooShort);
+            assert_eq!(result, expected, "until {until}, cut {cut_tail}, {file} ms in the file");
         }
     }
 
@@ -122,22 +107,12 @@ mod tests {
     fn without_a_start_only_a_mandatory_one_is_kept() {
         let closing = closing(None, 10_000, true);
         assert_eq!(cut(&closing, false, 800, RATE), Err(Nothing::NoStart));
-        assert_eq!(
-            cut(&closing, true, 800, RATE),
-            Ok(Cut {
-                frames: 800,
-                flags: vec![Flag::Unwatched]
-            })
-        );
+        assert_eq!(cut(&closing, true, 800, RATE), Ok(Cut { frames: 800, flags: vec![Flag::Unwatched] }));
     }
 
     #[test]
     fn no_instants_overflow() {
-        let all = Closing {
-            from: Some(Timestamp::MIN),
-            until: Timestamp::MAX,
-            ..closing(None, 0, true)
-        };
+        let all = Closing { from: Some(Timestamp::MIN), until: Timestamp::MAX, ..closing(None, 0, true) };
         assert_eq!(cut(&all, false, 8_000, 192_000), Err(Nothing::TooShort));
         assert!(cut(&all, false, 80_000, 192_000).is_ok());
     }

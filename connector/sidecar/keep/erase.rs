@@ -26,9 +26,7 @@ impl Keeper {
 
         let entry = self.entry(row, What::Disposed);
         let now = self.clock.now();
-        self.store
-            .commit(vec![Change::Dispose(id, now), Change::Journal(entry)])
-            .await?;
+        self.store.commit(vec![Change::Dispose(id, now), Change::Journal(entry)]).await?;
         self.done(id, Step::Dispose);
         Ok(Outcome::Disposed)
     }

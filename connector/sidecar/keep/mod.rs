@@ -217,11 +217,7 @@ impl Keeper {
             blocked = if progress.blocked { blocked + 1 } else { 0 };
             let (pause, notified) = match progress {
                 Progress { blocked: true, .. } => (self.backoff(blocked), false),
-                Progress {
-                    waiting: 0,
-                    failed: 0,
-                    ..
-                } => (self.settings.rest, true),
+                Progress { waiting: 0, failed: 0, .. } => (self.settings.rest, true),
                 _ => (self.settings.poll, true),
             };
             tokio::select! {
@@ -253,10 +249,7 @@ impl Keeper {
         let now = self.clock.now();
         let mut after = None;
         loop {
-            let rows = self
-                .store
-                .segments(SegmentQuery::After(State::Closed, after, PAGE))
-                .await?;
+            let rows = self.store.segments(SegmentQuery::After(State::Closed, after, PAGE)).await?;
             for row in &rows {
                 let overdue = watch::since_end(row, now).is_some_and(|since| since >= self.settings.missing);
                 if overdue && self.spool.find(row.segment.id).await?.is_empty() {
@@ -276,17 +269,13 @@ impl Keeper {
         for state in [State::Closed, State::Doomed] {
             let mut after = None;
             loop {
-                let rows = self
-                    .store
-                    .segments(SegmentQuery::After(state, after, PAGE))
-                    .await?;
+                let rows = self.store.segments(SegmentQuery::After(state, after, PAGE)).await?;
                 after = rows.last().map(|row| row.segment.id);
                 let full = rows.len() == PAGE as usize;
                 seen.extend(rows.iter().map(|row| row.segment.id));
                 let parallel = self.settings.parallel.max(1);
-                let mut results = futures::stream::iter(rows)
-                    .map(|row| self.one(row))
-                    .buffer_unordered(parallel);
+                let mut results =
+                    futures::stream::iter(rows).map(|row| self.one(row)).buffer_unordered(parallel);
                 while let Some(result) = results.next().await {
                     progress.count(result?);
                 }
@@ -351,9 +340,7 @@ impl Keeper {
 
     fn backoff(&self, failures: u32) -> Duration {
         let (first, longest) = self.settings.backoff;
-        first
-            .saturating_mul(1 << failures.saturating_sub(1).min(16))
-            .min(longest)
+        first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(longest)
     }
 
     fn alarm(&self, id: Option<SegmentId>, trouble: &Trouble) {

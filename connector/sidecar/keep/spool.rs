@@ -70,32 +70,22 @@ impl Spool {
     pub fn open(directory: &Path) -> io::Result<Self> {
         let device = fs::metadata(directory)?.dev();
         fs::read_dir(directory)?;
-        Ok(Self {
-            directory: Arc::new(directory.to_owned()),
-            device,
-        })
+        Ok(Self { directory: Arc::new(directory.to_owned()), device })
     }
 
     /// An error where the directory is away, or another file system is in its place.
     pub async fn present(&self) -> io::Result<()> {
         self.blocking(|spool| match fs::metadata(&*spool.directory)?.dev() {
             device if device == spool.device => Ok(()),
-            _ => Err(io::Error::other(
-                "another file system lies there than at the start",
-            )),
+            _ => Err(io::Error::other("another file system lies there than at the start")),
         })
         .await
     }
 
     /// A segment's files.
     pub async fn find(&self, id: SegmentId) -> io::Result<Files> {
-        self.blocking(move |spool| {
-            Ok(Files {
-                customer: spool.file(id, IN)?,
-                agent: spool.file(id, OUT)?,
-            })
-        })
-        .await
+        self.blocking(move |spool| Ok(Files { customer: spool.file(id, IN)?, agent: spool.file(id, OUT)? }))
+            .await
     }
 
     /// Removes a segment's files, durably. The bytes are not overwritten: on today's disks that reaches nothing.
@@ -144,10 +134,7 @@ impl Spool {
     fn file(&self, id: SegmentId, ending: &str) -> io::Result<Option<SpoolFile>> {
         let path = self.path(id, ending);
         match fs::symlink_metadata(&path) {
-            Ok(found) if found.is_file() => Ok(Some(SpoolFile {
-                path,
-                len: found.len(),
-            })),
+            Ok(found) if found.is_file() => Ok(Some(SpoolFile { path, len: found.len() })),
             Ok(_) => Err(io::Error::other("what should be a recording is no file")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -163,9 +150,7 @@ impl Spool {
         work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         let spool = self.clone();
-        tokio::task::spawn_blocking(move || work(&spool))
-            .await
-            .map_err(io::Error::other)?
+        tokio::task::spawn_blocking(move || work(&spool)).await.map_err(io::Error::other)?
     }
 }
 

@@ -26,44 +26,21 @@ type Samples = Vec<i16>;
 #[tokio::test]
 async fn a_segment_is_kept_cut_and_proven() {
     let house = House::new();
-    let closing = Closing {
-        flags: vec![Flag::Unwatched],
-        cut_tail: true,
-        ..closing(2_000)
-    };
+    let closing = Closing { flags: vec![Flag::Unwatched], cut_tail: true, ..closing(2_000) };
     house.close(1, closing).await;
-    house.record(
-        1,
-        &tone(RATE, 440.0, 0.5, 16_400),
-        &tone(RATE, 620.0, 0.5, 16_400),
-    );
-    assert_eq!(
-        house.keeper.pass().await,
-        Progress {
-            kept: 1,
-            ..Progress::default()
-        }
-    );
+    house.record(1, &tone(RATE, 440.0, 0.5, 16_400), &tone(RATE, 620.0, 0.5, 16_400));
+    assert_eq!(house.keeper.pass().await, Progress { kept: 1, ..Progress::default() });
 
     let row = house.row(1).await;
     assert_eq!(row.state, State::Kept);
-    assert_eq!(
-        row.millis,
-        Some(1_900),
-        "cut where it must end, and 100 ms before"
-    );
+    assert_eq!(row.millis, Some(1_900), "cut where it must end, and 100 ms before");
     assert_eq!(row.flags, [Flag::Unwatched]);
     let audio = house.read(&row).await;
     let mut reader = hound::WavReader::new(&audio[..]).expect("a WAV");
     let frames: Vec<i16> = reader.samples().map(|sample| sample.expect("sample")).collect();
     assert_eq!(frames.len(), 2 * 8 * 1_900);
     let (customer, agent) = (tone(RATE, 440.0, 0.5, 16_400), tone(RATE, 620.0, 0.5, 16_400));
-    assert!(
-        frames
-            .chunks(2)
-            .zip(customer.iter().zip(&agent))
-            .all(|(frame, (l, r))| frame == [*l, *r])
-    );
+    assert!(frames.chunks(2).zip(customer.iter().zip(&agent)).all(|(frame, (l, r))| frame == [*l, *r]));
     let sealed = row.sealed.as_ref().expect("sealed");
     let note = KeptNote {
         millis: 1_900,
@@ -75,11 +52,7 @@ async fn a_segment_is_kept_cut_and_proven() {
     assert_eq!(house.story().await, [What::Kept(note)]);
     assert_eq!(house.spool(), Vec::<String>::new());
     assert_eq!(house.keeper.alarms(), 0);
-    assert_eq!(
-        house.keeper.pass().await,
-        Progress::default(),
-        "and nothing is left to do"
-    );
+    assert_eq!(house.keeper.pass().await, Progress::default(), "and nothing is left to do");
 }
 
 #[tokio::test]
@@ -93,19 +66,9 @@ async fn flags_tell_what_a_listener_must_know() {
         (loud(2_101), loud(2_101), 2_000, vec![Flag::Long]),
         (silent(2_000), loud(2_000), 2_000, vec![Flag::CustomerSilent]),
         (loud(2_000), silent(2_000), 2_000, vec![Flag::AgentSilent]),
-        (
-            silent(500),
-            silent(500),
-            500,
-            vec![Flag::Short, Flag::CustomerSilent, Flag::AgentSilent],
-        ),
+        (silent(500), silent(500), 500, vec![Flag::Short, Flag::CustomerSilent, Flag::AgentSilent]),
         // Loud only in what is cut off.
-        (
-            [silent(2_000), loud(500)].concat(),
-            loud(2_500),
-            2_000,
-            vec![Flag::Long, Flag::CustomerSilent],
-        ),
+        ([silent(2_000), loud(500)].concat(), loud(2_500), 2_000, vec![Flag::Long, Flag::CustomerSilent]),
     ];
     for (n, (customer, agent, millis, flags)) in (1..).zip(cases) {
         let house = House::new();
@@ -127,10 +90,7 @@ async fn a_file_that_nobody_closed_is_kept_once_it_has_stopped_growing() {
         file[40..44].fill(0);
         file
     };
-    let waiting = Progress {
-        waiting: 1,
-        ..Progress::default()
-    };
+    let waiting = Progress { waiting: 1, ..Progress::default() };
     for frames in [0, 16_384, 32_768] {
         house.write(1, "in", &file(frames));
         house.write(1, "out", &file(frames));
@@ -139,13 +99,7 @@ async fn a_file_that_nobody_closed_is_kept_once_it_has_stopped_growing() {
         assert_eq!(house.keeper.pass().await, waiting, "9 s are not enough");
     }
     house.clock.advance(Duration::from_secs(1));
-    assert_eq!(
-        house.keeper.pass().await,
-        Progress {
-            kept: 1,
-            ..Progress::default()
-        }
-    );
+    assert_eq!(house.keeper.pass().await, Progress { kept: 1, ..Progress::default() });
     let row = house.row(1).await;
     assert_eq!((row.millis, row.flags), (Some(4_096), vec![Flag::Repaired]));
 }
@@ -191,12 +145,7 @@ async fn what_cannot_be_kept_is_lost_and_the_journal_says_why() {
     type Prepare = fn(&House);
     let cases: [(&str, Closing, Prepare, &str); 5] = [
         ("no files", closing(2_000), |_| {}, "its recorder left no file"),
-        (
-            "empty files",
-            closing(2_000),
-            |house| house.record(1, &[], &[]),
-            "its recorder wrote no audio",
-        ),
+        ("empty files", closing(2_000), |house| house.record(1, &[], &[]), "its recorder wrote no audio"),
         (
             "just opened, then died",
             closing(2_000),
@@ -208,19 +157,13 @@ async fn what_cannot_be_kept_is_lost_and_the_journal_says_why() {
         ),
         (
             "all of it cut",
-            Closing {
-                cut_tail: true,
-                ..closing(100)
-            },
+            Closing { cut_tail: true, ..closing(100) },
             |house| house.record(1, &[9; 800], &[9; 800]),
             "nothing is left after the cut",
         ),
         (
             "no start",
-            Closing {
-                from: None,
-                ..closing(2_000)
-            },
+            Closing { from: None, ..closing(2_000) },
             |house| house.record(1, &[9; 800], &[9; 800]),
             "nobody knows when its audio began",
         ),
@@ -235,9 +178,7 @@ async fn what_cannot_be_kept_is_lost_and_the_journal_says_why() {
         let story = house.story().await;
         let expected = [
             What::Lost { why: why.into() },
-            What::Erasing {
-                why: "no purpose remains".into(),
-            },
+            What::Erasing { why: "no purpose remains".into() },
             What::Disposed,
         ];
         assert_eq!(story, expected, "{what}");
@@ -270,23 +211,10 @@ async fn a_missing_file_is_waited_for() {
 #[tokio::test]
 async fn a_mandatory_one_is_kept_whole_where_nobody_saw_its_start() {
     let house = House::new();
-    let segment = Segment {
-        mandatory: true,
-        ..segment(1)
-    };
-    let closing = Closing {
-        from: None,
-        cut_tail: true,
-        ..closing(1_000)
-    };
-    house
-        .commit(vec![Change::Open(segment), Change::Close(id(1), closing)])
-        .await;
-    house.record(
-        1,
-        &tone(RATE, 440.0, 0.5, 24_000),
-        &tone(RATE, 440.0, 0.5, 24_000),
-    );
+    let segment = Segment { mandatory: true, ..segment(1) };
+    let closing = Closing { from: None, cut_tail: true, ..closing(1_000) };
+    house.commit(vec![Change::Open(segment), Change::Close(id(1), closing)]).await;
+    house.record(1, &tone(RATE, 440.0, 0.5, 24_000), &tone(RATE, 440.0, 0.5, 24_000));
     house.keeper.pass().await;
     let row = house.row(1).await;
     assert_eq!((row.millis, row.flags), (Some(3_000), vec![Flag::Unwatched]));
@@ -296,71 +224,29 @@ async fn a_mandatory_one_is_kept_whole_where_nobody_saw_its_start() {
 async fn the_doomed_are_erased_wherever_they_are() {
     let house = House::new();
     // Never kept; kept, then doomed; doomed while it was still open, with a recorder that is late.
-    house
-        .close(
-            1,
-            Closing {
-                kept: vec![],
-                ..closing(1_000)
-            },
-        )
-        .await;
+    house.close(1, Closing { kept: vec![], ..closing(1_000) }).await;
     house.record(1, &[9; 8_000], &[9; 8_000]);
     house.close(2, closing(1_000)).await;
     house.record(2, &tone(RATE, 440.0, 0.5, 8_000), &tone(RATE, 440.0, 0.5, 8_000));
-    house
-        .commit(vec![Change::Open(segment(3)), Change::Amend(id(3), vec![], Deadlines::default())])
-        .await;
-    assert_eq!(
-        house.keeper.pass().await,
-        Progress {
-            kept: 1,
-            disposed: 2,
-            ..Progress::default()
-        }
-    );
+    house.commit(vec![Change::Open(segment(3)), Change::Amend(id(3), vec![], Deadlines::default())]).await;
+    assert_eq!(house.keeper.pass().await, Progress { kept: 1, disposed: 2, ..Progress::default() });
     assert_eq!(house.vault.list().await, Ok(vec![id(2)]));
     house.commit(vec![Change::Amend(id(2), vec![], Deadlines::default())]).await;
-    assert_eq!(
-        house.keeper.pass().await,
-        Progress {
-            disposed: 1,
-            ..Progress::default()
-        }
-    );
+    assert_eq!(house.keeper.pass().await, Progress { disposed: 1, ..Progress::default() });
     assert_eq!(house.vault.list().await, Ok(vec![]));
     for n in 1..=3 {
         let row = house.row(n).await;
-        assert_eq!(
-            (row.state, row.disposed, row.sealed),
-            (State::Disposed, Some(house.clock.now()), None)
-        );
+        assert_eq!((row.state, row.disposed, row.sealed), (State::Disposed, Some(house.clock.now()), None));
     }
     assert_eq!(house.spool(), Vec::<String>::new());
 
     house.record(3, &[9; 800], &[9; 800]);
     house.clock.advance(Duration::from_secs(60));
-    assert_eq!(
-        house.keeper.pass().await,
-        Progress {
-            tidied: 1,
-            ..Progress::default()
-        }
-    );
-    assert_eq!(
-        house.spool(),
-        Vec::<String>::new(),
-        "what comes after the end is removed"
-    );
+    assert_eq!(house.keeper.pass().await, Progress { tidied: 1, ..Progress::default() });
+    assert_eq!(house.spool(), Vec::<String>::new(), "what comes after the end is removed");
     let story = house.story().await;
     assert_eq!(story.iter().filter(|what| **what == What::Disposed).count(), 3);
-    assert_eq!(
-        story
-            .iter()
-            .filter(|what| matches!(what, What::Erasing { .. }))
-            .count(),
-        3
-    );
+    assert_eq!(story.iter().filter(|what| matches!(what, What::Erasing { .. })).count(), 3);
 }
 
 #[tokio::test]
@@ -377,11 +263,7 @@ async fn one_that_nobody_understands_holds_up_nobody() {
     fs::remove_file(house.path(3, "in")).expect("remove");
     symlink("/etc/hostname", house.path(3, "in")).expect("symlink");
     let first = house.keeper.pass().await;
-    assert_eq!(
-        (first.kept, first.failed, first.waiting),
-        (1, 2, 1),
-        "one is not closed, so it waits first"
-    );
+    assert_eq!((first.kept, first.failed, first.waiting), (1, 2, 1), "one is not closed, so it waits first");
     house.clock.advance(Duration::from_secs(10));
     let second = house.keeper.pass().await;
     assert_eq!((second.kept, second.failed), (0, 3));
@@ -392,15 +274,9 @@ async fn one_that_nobody_understands_holds_up_nobody() {
         assert_eq!(house.row(n).await.state, State::Closed);
     }
     assert_eq!(house.spool().len(), 6, "nothing of them is touched");
-    house
-        .commit((1..=3).map(|n| Change::Amend(id(n), vec![], Deadlines::default())).collect())
-        .await;
+    house.commit((1..=3).map(|n| Change::Amend(id(n), vec![], Deadlines::default())).collect()).await;
     house.clock.advance(Duration::from_secs(60));
-    assert_eq!(
-        house.keeper.pass().await.disposed,
-        3,
-        "but what must not exist goes, understood or not"
-    );
+    assert_eq!(house.keeper.pass().await.disposed, 3, "but what must not exist goes, understood or not");
     assert_eq!(house.spool(), Vec::<String>::new());
     assert!(Path::new("/etc/hostname").exists());
 }
@@ -414,18 +290,10 @@ async fn orphans_are_told_and_left_alone() {
     house.close(3, closing(1_000)).await;
     house.record(3, &[9; 800], &[9; 800]);
     fs::write(house.dir.path().join("spool/core.1234"), "x").expect("write");
-    assert_eq!(
-        house.keeper.orphans().await.expect("orphans").rows,
-        [],
-        "it may still come"
-    );
+    assert_eq!(house.keeper.orphans().await.expect("orphans").rows, [], "it may still come");
     house.clock.advance(Duration::from_secs(61));
     let orphans = house.keeper.orphans().await.expect("orphans");
-    let expected = Orphans {
-        files: vec![id(1)],
-        rows: vec![id(2)],
-        strangers: vec!["core.1234".into()],
-    };
+    let expected = Orphans { files: vec![id(1)], rows: vec![id(2)], strangers: vec!["core.1234".into()] };
     assert_eq!(orphans, expected);
     house.keeper.pass().await;
     assert!(house.path(1, "in").exists() && house.dir.path().join("spool/core.1234").exists());
@@ -447,10 +315,7 @@ async fn it_runs_until_it_is_told_to_stop() {
         until(|| block_on(house.row(n)).state == State::Kept).await;
     }
     stop.send(()).expect("send");
-    tokio::time::timeout(Duration::from_secs(10), running)
-        .await
-        .expect("it stops")
-        .expect("task");
+    tokio::time::timeout(Duration::from_secs(10), running).await.expect("it stops").expect("task");
 }
 
 #[tokio::test]
@@ -463,26 +328,15 @@ async fn verify_finds_what_is_wrong() {
     house.keeper.pass().await;
     let report = verify(&*house.store, &*house.vault).await.expect("verify");
     assert!(report.is_sound(), "{report:?}");
-    assert_eq!(
-        (report.rows, report.erased, report.kept, report.objects),
-        (5, 0, 5, 5)
-    );
+    assert_eq!((report.rows, report.erased, report.kept, report.objects), (5, 0, 5, 5));
     let head = house.store.chain(4, 1).await.expect("chain")[0].hash;
     assert_eq!(report.head, head);
 
     house.vault.damage(id(1));
     house.vault.shred(id(2)).await.expect("shred");
     let audio = house.read(&house.row(3).await).await;
-    house
-        .vault
-        .seal(id(3), Box::new(std::io::Cursor::new(audio.clone())))
-        .await
-        .expect("sealed anew");
-    house
-        .vault
-        .seal(id(9), Box::new(&b"x"[..]))
-        .await
-        .expect("nobody's");
+    house.vault.seal(id(3), Box::new(std::io::Cursor::new(audio.clone()))).await.expect("sealed anew");
+    house.vault.seal(id(9), Box::new(&b"x"[..])).await.expect("nobody's");
     house
         .commit(vec![
             Change::Amend(id(4), vec![], Deadlines::default()),
@@ -490,19 +344,9 @@ async fn verify_finds_what_is_wrong() {
         ])
         .await;
     // Kept by somebody who did not write it down.
-    house
-        .commit(vec![
-            Change::Open(segment(6)),
-            Change::Close(id(6), closing(1_000)),
-        ])
-        .await;
+    house.commit(vec![Change::Open(segment(6)), Change::Close(id(6), closing(1_000))]).await;
     let sealed = house.vault.seal(id(6), Box::new(&b"x"[..])).await.expect("seal");
-    let kept = Kept {
-        millis: 1,
-        sha256: "00".into(),
-        sealed,
-        flags: vec![],
-    };
+    let kept = Kept { millis: 1, sha256: "00".into(), sealed, flags: vec![] };
     house.commit(vec![Change::Keep(id(6), kept)]).await;
     let report = verify(&*house.store, &*house.vault).await.expect("verify");
     let faults = report.faults.iter().map(|fault| match fault {

@@ -83,9 +83,7 @@ impl Keeper {
             return Ok(Outcome::Waiting);
         }
         let entry = self.entry(row, What::Kept((&kept).into()));
-        self.store
-            .commit(vec![Change::Keep(id, kept), Change::Journal(entry)])
-            .await?;
+        self.store.commit(vec![Change::Keep(id, kept), Change::Journal(entry)]).await?;
         self.done(id, Step::Index);
 
         self.spool.remove(id).await?;
@@ -114,11 +112,7 @@ impl Keeper {
             blocking(move || Ok(are_closed(&files))).await?
         };
         let late = watch::since_end(row, now).is_some_and(|since| since >= self.settings.growing);
-        if !closed && late && look.grew {
-            Err(Trouble::Growing)
-        } else {
-            Ok(closed)
-        }
+        if !closed && late && look.grew { Err(Trouble::Growing) } else { Ok(closed) }
     }
 
     /// Seals, and believes the vault only what it gives back with the very row that the index will have.
@@ -180,17 +174,11 @@ impl Audio {
             let layout = riff::scan(&mut File::open(&file.path)?)?;
             Ok((layout.frames > 0).then_some((file, layout)))
         };
-        Ok(Self {
-            customer: find(files.customer)?,
-            agent: find(files.agent)?,
-        })
+        Ok(Self { customer: find(files.customer)?, agent: find(files.agent)? })
     }
 
     fn sides(&self) -> impl Iterator<Item = &Layout> {
-        [&self.customer, &self.agent]
-            .into_iter()
-            .flatten()
-            .map(|(_, layout)| layout)
+        [&self.customer, &self.agent].into_iter().flatten().map(|(_, layout)| layout)
     }
 
     /// Samples per second; `None` where there is no audio.
@@ -209,16 +197,9 @@ impl Audio {
 
     fn stereo(&self, rate: u32, frames: u64) -> Result<Stereo, Trouble> {
         let open = |side: &Option<(SpoolFile, Layout)>| -> Result<Option<Pcm>, AudioError> {
-            side.as_ref()
-                .map(|(file, layout)| Pcm::open(&file.path, layout))
-                .transpose()
+            side.as_ref().map(|(file, layout)| Pcm::open(&file.path, layout)).transpose()
         };
-        Ok(Stereo::new(
-            open(&self.customer)?,
-            open(&self.agent)?,
-            rate,
-            frames,
-        )?)
+        Ok(Stereo::new(open(&self.customer)?, open(&self.agent)?, rate, frames)?)
     }
 
     /// Reads the joined file once: its hash, and whether each side can be heard.
@@ -242,11 +223,7 @@ impl Audio {
             }
             left -= now;
         }
-        Ok(Heard {
-            sha256: hex(&hash.finalize()),
-            customer: customer.audible(),
-            agent: agent.audible(),
-        })
+        Ok(Heard { sha256: hex(&hash.finalize()), customer: customer.audible(), agent: agent.audible() })
     }
 }
 
@@ -255,12 +232,7 @@ fn flags(of_closing: &[Flag], cut: &Cut, audio: &Audio, heard: &Heard) -> Vec<Fl
     let mut flags = [of_closing, &cut.flags].concat();
     flags.extend((!heard.customer).then_some(Flag::CustomerSilent));
     flags.extend((!heard.agent).then_some(Flag::AgentSilent));
-    flags.extend(
-        audio
-            .sides()
-            .any(|layout| layout.repaired)
-            .then_some(Flag::Repaired),
-    );
+    flags.extend(audio.sides().any(|layout| layout.repaired).then_some(Flag::Repaired));
     flags.sort();
     flags.dedup();
     flags
@@ -269,9 +241,8 @@ fn flags(of_closing: &[Flag], cut: &Cut, audio: &Audio, heard: &Heard) -> Vec<Fl
 /// Whether every file that is there was closed by its writer.
 fn are_closed(files: &Files) -> bool {
     let closed = |file: &SpoolFile| {
-        let layout = File::open(&file.path)
-            .map_err(AudioError::from)
-            .and_then(|mut file| riff::scan(&mut file));
+        let layout =
+            File::open(&file.path).map_err(AudioError::from).and_then(|mut file| riff::scan(&mut file));
         layout.is_ok_and(|layout| layout.closed)
     };
     [&files.customer, &files.agent].into_iter().flatten().all(closed)
@@ -289,7 +260,5 @@ fn hex(bytes: &[u8]) -> String {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
 ) -> Result<T, Trouble> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(io::Error::other)?
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }

@@ -71,15 +71,7 @@ impl Report {
 pub async fn verify(store: &dyn Store, vault: &dyn Vault) -> Result<Report, VerifyError> {
     let (verifier, broken) = journal(store).await?;
     let (rows, erased, head) = verifier.state();
-    let mut report = Report {
-        rows,
-        erased,
-        head,
-        broken,
-        kept: 0,
-        objects: 0,
-        faults: Vec::new(),
-    };
+    let mut report = Report { rows, erased, head, broken, kept: 0, objects: 0, faults: Vec::new() };
     objects(store, vault, &mut report).await?;
     recordings(store, vault, &mut report).await?;
     Ok(report)
@@ -117,17 +109,13 @@ async fn objects(store: &dyn Store, vault: &dyn Vault, report: &mut Report) -> R
 async fn recordings(store: &dyn Store, vault: &dyn Vault, report: &mut Report) -> Result<(), VerifyError> {
     let mut after = None;
     loop {
-        let rows = store
-            .segments(SegmentQuery::After(State::Kept, after, PAGE))
-            .await?;
+        let rows = store.segments(SegmentQuery::After(State::Kept, after, PAGE)).await?;
         for row in &rows {
             report.kept += 1;
             let fault = fault(store, vault, row, report.erased > 0).await?;
             // Disposed of while we looked: no fault.
             if let Some(fault) = fault
-                && self::row(store, row.segment.id)
-                    .await?
-                    .is_some_and(|row| row.state == State::Kept)
+                && self::row(store, row.segment.id).await?.is_some_and(|row| row.state == State::Kept)
             {
                 report.faults.push(fault);
             }

@@ -41,17 +41,13 @@ impl Watches {
         let mut memory = self.lock();
         let watch = memory.segments.entry(id).or_default();
         match watch.unchanged_since {
-            Some(since) if watch.lengths == lengths && since <= now => Look {
-                unchanged: between(since, now),
-                grew: false,
-            },
+            Some(since) if watch.lengths == lengths && since <= now => {
+                Look { unchanged: between(since, now), grew: false }
+            }
             before => {
                 let grew = before.is_some() && watch.lengths != lengths;
                 (watch.lengths, watch.unchanged_since) = (lengths, Some(now));
-                Look {
-                    unchanged: Duration::ZERO,
-                    grew,
-                }
+                Look { unchanged: Duration::ZERO, grew }
             }
         }
     }
@@ -85,9 +81,7 @@ impl Watches {
     /// Whether it is time to look for what was left behind: at the first time, and after every `interval`.
     pub fn is_time_to_tidy(&self, now: Timestamp, interval: Duration) -> bool {
         let mut memory = self.lock();
-        let due = memory
-            .tidied
-            .is_none_or(|last| last > now || between(last, now) >= interval);
+        let due = memory.tidied.is_none_or(|last| last > now || between(last, now) >= interval);
         if due {
             memory.tidied = Some(now);
         }

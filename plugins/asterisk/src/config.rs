@@ -174,11 +174,6 @@ mod tests {
             assert!(toml::from_str::<AsteriskConfig>(&text).is_err());
         }
         let text = TEXT.replace("password", "pasword");
-        assert!(
-            toml::from_str::<AsteriskConfig>(&text)
-                .unwrap_err()
-                .to_string()
-                .contains("pasword")
-        );
+        assert!(toml::from_str::<AsteriskConfig>(&text).unwrap_err().to_string().contains("pasword"));
     }
 }

@@ -22,11 +22,7 @@ pub(crate) struct Client {
 impl Client {
     /// Reads the authority's certificates.
     pub(crate) fn new(place: Place, host: &str, tls: &Tls) -> Result<Self, StartError> {
-        let fault = |why: String| StartError::Tls {
-            place,
-            path: tls.ca.clone(),
-            why,
-        };
+        let fault = |why: String| StartError::Tls { place, path: tls.ca.clone(), why };
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_file_iter(&tls.ca).map_err(|e| fault(e.to_string()))? {
             let certificate = certificate.map_err(|e| fault(e.to_string()))?;
@@ -37,10 +33,7 @@ impl Client {
         }
         let name = tls.server_name.as_deref().unwrap_or(host);
         let name = ServerName::try_from(name.to_owned()).map_err(|e| fault(e.to_string()))?;
-        Ok(Self {
-            config: Arc::new(config(roots)),
-            name,
-        })
+        Ok(Self { config: Arc::new(config(roots)), name })
     }
 
     /// The session's settings, for a client that speaks TLS itself.
@@ -50,9 +43,7 @@ impl Client {
 
     /// The handshake.
     pub(crate) async fn wrap(&self, tcp: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
-        TlsConnector::from(self.config.clone())
-            .connect(self.name.clone(), tcp)
-            .await
+        TlsConnector::from(self.config.clone()).connect(self.name.clone(), tcp).await
     }
 }
 

@@ -47,16 +47,9 @@ impl Rig {
 
     async fn with(state: State) -> Self {
         let fake = Fake::start(state).await;
-        let driver = Asterisk::connect(config(fake.ami_port, fake.ari_port))
-            .await
-            .unwrap();
+        let driver = Asterisk::connect(config(fake.ami_port, fake.ari_port)).await.unwrap();
         let events = driver.events();
-        let mut rig = Self {
-            fake,
-            driver,
-            events,
-            orders: 0,
-        };
+        let mut rig = Self { fake, driver, events, orders: 0 };
         assert_eq!(rig.next().await, PbxEvent::LinkUp);
         rig
     }
@@ -70,10 +63,7 @@ impl Rig {
     }
 
     async fn next(&mut self) -> PbxEvent {
-        timeout(Duration::from_secs(10), self.events.next())
-            .await
-            .expect("an event")
-            .unwrap()
+        timeout(Duration::from_secs(10), self.events.next()).await.expect("an event").unwrap()
     }
 
     async fn next_of_call(&mut self) -> CallEvent {
@@ -91,9 +81,7 @@ impl Rig {
     fn order_on(&mut self, call: &str, order: Order) -> (OrderNo, JoinHandle<Result<Reply, DriverError>>) {
         self.orders += 1;
         let number = OrderNo(self.orders);
-        let answer = self
-            .driver
-            .perform(&CallId(call.into()), &LegId(call.into()), number, order);
+        let answer = self.driver.perform(&CallId(call.into()), &LegId(call.into()), number, order);
         (number, tokio::spawn(answer))
     }
 
@@ -120,8 +108,7 @@ impl Rig {
     fn playback(&self, kind: &str, id: &str, state: &str, millis: u32) {
         let timestamp = format!("2026-11-21T17:39:{:02}.{:03}+0000", millis / 1000, millis % 1000);
         let playback = json!({"id": id, "media_uri": "sound:x", "state": state});
-        self.fake
-            .ari(json!({"type": kind, "timestamp": timestamp, "playback": playback}));
+        self.fake.ari(json!({"type": kind, "timestamp": timestamp, "playback": playback}));
     }
 
     fn bridge(&self, event: &str, id: &str, name: &str) {
@@ -160,80 +147,27 @@ fn row(id: &str, name: &str, more: &str) -> String {
 #[tokio::test]
 async fn a_fault_that_waiting_does_not_mend_is_an_error_that_says_how() {
     let without = |name| State {
-        commands: State::default()
-            .commands
-            .into_iter()
-            .filter(|found| *found != name)
-            .collect(),
+        commands: State::default().commands.into_iter().filter(|found| *found != name).collect(),
         ..State::default()
     };
     let cases = [
-        (
-            State {
-                secret: "other".into(),
-                ..State::default()
-            },
-            "`secret`",
-        ),
+        (State { secret: "other".into(), ..State::default() }, "`secret`"),
         (without("MixMonitor"), "MixMonitor: add `system`"),
         (without("StopMixMonitor"), "StopMixMonitor: add `call`"),
-        (
-            State {
-                ears: (false, true),
-                ..State::default()
-            },
-            "class call: add `call` to its `read=`",
-        ),
-        (
-            State {
-                ears: (true, false),
-                ..State::default()
-            },
-            "class user: add `user` to its `read=`",
-        ),
-        (
-            State {
-                read_only: true,
-                ..State::default()
-            },
-            "`read_only=no`",
-        ),
-        (
-            State {
-                ari_status: 401,
-                ..State::default()
-            },
-            "`password`",
-        ),
-        (
-            State {
-                ari_status: 404,
-                ..State::default()
-            },
-            "`enabled=yes`",
-        ),
-        (
-            State {
-                version: "16.28.0".into(),
-                ..State::default()
-            },
-            "allow_untested_version",
-        ),
+        (State { ears: (false, true), ..State::default() }, "class call: add `call` to its `read=`"),
+        (State { ears: (true, false), ..State::default() }, "class user: add `user` to its `read=`"),
+        (State { read_only: true, ..State::default() }, "`read_only=no`"),
+        (State { ari_status: 401, ..State::default() }, "`password`"),
+        (State { ari_status: 404, ..State::default() }, "`enabled=yes`"),
+        (State { version: "16.28.0".into(), ..State::default() }, "allow_untested_version"),
     ];
     for (state, how) in cases {
         let fake = Fake::start(state).await;
-        let error = Asterisk::connect(config(fake.ami_port, fake.ari_port))
-            .await
-            .err()
-            .expect(how);
+        let error = Asterisk::connect(config(fake.ami_port, fake.ari_port)).await.err().expect(how);
         assert!(error.to_string().contains(how), "{error}");
         assert!(!error.to_string().contains("hush"), "{error}");
     }
-    let fake = Fake::start(State {
-        version: "16.28.0".into(),
-        ..State::default()
-    })
-    .await;
+    let fake = Fake::start(State { version: "16.28.0".into(), ..State::default() }).await;
     let mut config = config(fake.ami_port, fake.ari_port);
     config.allow_untested_version = true;
     assert!(Asterisk::connect(config).await.is_ok());
@@ -254,10 +188,7 @@ async fn addresses_and_certificates_are_looked_at_first() {
     let mut config = config(1, 1);
     config.ami.tls = Some(tls());
     let error = Asterisk::connect(config).await.err().unwrap();
-    assert!(
-        matches!(&error, StartError::Tls { path, .. } if path.ends_with("ca.pem")),
-        "{error:?}"
-    );
+    assert!(matches!(&error, StartError::Tls { path, .. } if path.ends_with("ca.pem")), "{error:?}");
 }
 
 #[tokio::test]
@@ -269,15 +200,10 @@ async fn an_absent_pbx_is_waited_for() {
     let driver = Asterisk::connect(config(ami, ari)).await.unwrap();
     let mut events = driver.events();
     assert!(driver.calls().await.is_err());
-    let answer = driver
-        .perform(&CallId(CALL.into()), &LegId(CALL.into()), OrderNo(1), Order::Stop)
-        .await;
+    let answer = driver.perform(&CallId(CALL.into()), &LegId(CALL.into()), OrderNo(1), Order::Stop).await;
     assert_eq!(answer, Err(DriverError::Unsent));
     let _fake = Fake::on(State::default(), ami, ari).await;
-    assert_eq!(
-        timeout(Duration::from_secs(10), events.next()).await.unwrap(),
-        Some(PbxEvent::LinkUp)
-    );
+    assert_eq!(timeout(Duration::from_secs(10), events.next()).await.unwrap(), Some(PbxEvent::LinkUp));
     assert_eq!(driver.events().next().await, None, "events are taken once");
 }
 
@@ -286,34 +212,21 @@ async fn a_customer_arrives_and_comes_back() {
     let mut rig = Rig::up().await;
     rig.fake.ari(stasis_start("temoin-probe-7-1"));
     rig.fake.ari(stasis_start(CALL));
-    let PbxEvent::Arrived(arrival) = rig.next().await else {
-        panic!()
-    };
+    let PbxEvent::Arrived(arrival) = rig.next().await else { panic!() };
     assert_eq!((arrival.call.0.as_str(), arrival.leg.0.as_str()), (CALL, CALL));
-    assert_eq!(
-        (arrival.line.as_str(), arrival.direction),
-        ("support", Direction::Inbound)
-    );
+    assert_eq!((arrival.line.as_str(), arrival.direction), ("support", Direction::Inbound));
     assert_eq!(arrival.queue.as_deref(), Some("first"));
-    assert_eq!(
-        (arrival.language.as_deref(), arrival.number.as_deref()),
-        (Some("fr"), Some("0199000123"))
-    );
+    assert_eq!((arrival.language.as_deref(), arrival.number.as_deref()), (Some("fr"), Some("0199000123")));
     assert_eq!(arrival.at.as_millisecond(), 1_795_282_741_012);
     rig.fake.ari(stasis_start(CALL));
     assert!(matches!(rig.next_of_call().await, CallEvent::Returned { .. }));
-    rig.fake
-        .ari(json!({"type": "ChannelDtmfReceived", "digit": "1", "channel": {"id": CALL}}));
-    let CallEvent::Pressed { leg, keys, .. } = rig.next_of_call().await else {
-        panic!()
-    };
+    rig.fake.ari(json!({"type": "ChannelDtmfReceived", "digit": "1", "channel": {"id": CALL}}));
+    let CallEvent::Pressed { leg, keys, .. } = rig.next_of_call().await else { panic!() };
     assert_eq!((leg, keys.as_str()), (Some(LegId(CALL.into())), "1"));
     // Strangers and unknown events are passed over.
-    rig.fake
-        .ari(json!({"type": "ChannelDtmfReceived", "digit": "1", "channel": {"id": "9.9"}}));
+    rig.fake.ari(json!({"type": "ChannelDtmfReceived", "digit": "1", "channel": {"id": "9.9"}}));
     rig.fake.ari(json!({"type": "RockAndRoll"}));
-    rig.fake
-        .ari(json!({"type": "ChannelDestroyed", "channel": {"id": CALL}}));
+    rig.fake.ari(json!({"type": "ChannelDestroyed", "channel": {"id": CALL}}));
     assert!(matches!(rig.next_of_call().await, CallEvent::Ended { .. }));
     assert!(rig.driver.passed_over() > 0);
 }
@@ -344,24 +257,11 @@ async fn heard_is_only_what_was_played_to_its_end() {
         rig.playback("PlaybackFinished", &id, state, finished);
         // Twice is once.
         rig.playback("PlaybackFinished", &id, state, finished);
-        let CallEvent::Played { order, outcome, .. } = rig.next_of_call().await else {
-            panic!()
-        };
-        assert_eq!(
-            (order, outcome),
-            (number, expected),
-            "{started:?} {finished} {state} {stopped}"
-        );
+        let CallEvent::Played { order, outcome, .. } = rig.next_of_call().await else { panic!() };
+        assert_eq!((order, outcome), (number, expected), "{started:?} {finished} {state} {stopped}");
     }
-    let media = Media {
-        name: "a,b".into(),
-        length: Duration::ZERO,
-        language: "fr".into(),
-    };
-    assert!(matches!(
-        rig.done(Order::Announce(media)).await,
-        Err(DriverError::Refused(_))
-    ));
+    let media = Media { name: "a,b".into(), length: Duration::ZERO, language: "fr".into() };
+    assert!(matches!(rig.done(Order::Announce(media)).await, Err(DriverError::Refused(_))));
 }
 
 #[tokio::test]
@@ -373,69 +273,41 @@ async fn one_request_at_a_time_and_no_beat_after_the_release() {
     let (_, released) = rig.order(Order::Release(Release::Admitted));
     rig.fake.logged("BEAT channels/1795", 1).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(
-        rig.fake.orders(),
-        std::slice::from_ref(&beat),
-        "the release waits for the beat's answer"
-    );
+    assert_eq!(rig.fake.orders(), std::slice::from_ref(&beat), "the release waits for the beat's answer");
     rig.fake.state().withheld.clear();
     assert_eq!(
         (beaten.await.unwrap(), released.await.unwrap()),
         (Ok(Reply::default()), Ok(Reply::default()))
     );
     let set = format!("POST channels/{CALL}/variable?variable=TEMOIN&value=ADMITTED");
-    assert_eq!(
-        rig.fake.orders(),
-        [beat, set, format!("POST channels/{CALL}/continue")]
-    );
+    assert_eq!(rig.fake.orders(), [beat, set, format!("POST channels/{CALL}/continue")]);
     for (release, word) in [(Release::Refused, "REFUSED"), (Release::HangUp, "HANGUP")] {
         rig.done(Order::Release(release)).await.unwrap();
         let orders = rig.fake.orders();
         assert!(orders[orders.len() - 2].ends_with(word), "{orders:?}");
     }
     rig.done(Order::HangUp).await.unwrap();
-    assert_eq!(
-        rig.fake.orders().pop().unwrap(),
-        format!("DELETE channels/{CALL}")
-    );
+    assert_eq!(rig.fake.orders().pop().unwrap(), format!("DELETE channels/{CALL}"));
 }
 
 #[tokio::test]
 async fn a_channel_that_has_left_the_hook_is_gone() {
     let mut rig = Rig::in_hook().await;
     rig.fake.state().left.insert(CALL.into());
-    assert_eq!(
-        rig.done(Order::Beat).await,
-        Err(DriverError::Gone),
-        "there, but not in the hook"
-    );
+    assert_eq!(rig.done(Order::Beat).await, Err(DriverError::Gone), "there, but not in the hook");
     rig.fake.state().left.clear();
-    let (beat, set) = (
-        format!("BEAT channels/{CALL}"),
-        format!("POST channels/{CALL}/variable"),
-    );
+    let (beat, set) = (format!("BEAT channels/{CALL}"), format!("POST channels/{CALL}/variable"));
     for status in [400, 404, 409] {
         for order in [&beat, &set] {
             rig.fake.state().status.insert(order.clone(), status);
         }
         assert_eq!(rig.done(Order::Beat).await, Err(DriverError::Gone), "{status}");
-        assert_eq!(
-            rig.done(Order::Release(Release::Admitted)).await,
-            Err(DriverError::Gone),
-            "{status}"
-        );
+        assert_eq!(rig.done(Order::Release(Release::Admitted)).await, Err(DriverError::Gone), "{status}");
     }
     assert!(!rig.fake.orders().iter().any(|order| order.ends_with("continue")));
     rig.fake.state().status.insert(beat, 500);
-    assert_eq!(
-        rig.done(Order::Beat).await,
-        Err(DriverError::Refused("500 as told".into()))
-    );
-    assert_eq!(
-        rig.done(Order::Silence).await,
-        Ok(Reply::default()),
-        "nothing plays"
-    );
+    assert_eq!(rig.done(Order::Beat).await, Err(DriverError::Refused("500 as told".into())));
+    assert_eq!(rig.done(Order::Silence).await, Ok(Reply::default()), "nothing plays");
 }
 
 #[tokio::test]
@@ -458,30 +330,17 @@ async fn the_recorder_starts_with_both_sides_apart_and_stops_until_none_is_left(
     let options = format!("r({file}-in.wav)t({file}-out.wav)i(TEMOIN_MIX)");
     assert_eq!(rig.fake.state().options, [options]);
     *rig.fake.state().recorders.get_mut(CALL).unwrap() += 2;
-    assert_eq!(
-        rig.done(Order::Stop).await,
-        Ok(Reply { stopped: 3 }),
-        "two of them are not ours"
-    );
+    assert_eq!(rig.done(Order::Stop).await, Ok(Reply { stopped: 3 }), "two of them are not ours");
     assert_eq!(rig.done(Order::Stop).await, Ok(Reply { stopped: 0 }));
-    assert_eq!(
-        rig.order_on("gone", Order::Stop).1.await.unwrap(),
-        Ok(Reply { stopped: 0 })
-    );
+    assert_eq!(rig.order_on("gone", Order::Stop).1.await.unwrap(), Ok(Reply { stopped: 0 }));
     let record = Order::Record(segment());
-    assert_eq!(
-        rig.order_on("gone", record).1.await.unwrap(),
-        Err(DriverError::Gone)
-    );
+    assert_eq!(rig.order_on("gone", record).1.await.unwrap(), Err(DriverError::Gone));
 }
 
 #[tokio::test]
 async fn a_stop_waits_for_no_reply() {
     let mut rig = Rig::in_hook().await;
-    rig.fake
-        .state()
-        .withheld
-        .extend(["MixMonitor".into(), "BEAT channels/1795".into()]);
+    rig.fake.state().withheld.extend(["MixMonitor".into(), "BEAT channels/1795".into()]);
     let (_, beat) = rig.order(Order::Beat);
     let (_, record) = rig.order(Order::Record(segment()));
     rig.fake.logged("MixMonitor", 1).await;
@@ -498,21 +357,12 @@ async fn a_start_waits_for_the_end_of_a_stop_and_a_later_stop_takes_it_back() {
     let (_, record) = rig.order(Order::Record(segment()));
     rig.fake.logged("StopMixMonitor", 1).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(
-        !rig.fake
-            .orders()
-            .iter()
-            .any(|order| order.starts_with("MixMonitor"))
-    );
+    assert!(!rig.fake.orders().iter().any(|order| order.starts_with("MixMonitor")));
     let (_, second) = rig.order(Order::Stop);
     let (_, last) = rig.order(Order::Record(segment()));
     rig.fake.state().withheld.clear();
     assert!(stop.await.unwrap().is_ok() && second.await.unwrap().is_ok());
-    assert_eq!(
-        record.await.unwrap(),
-        Err(DriverError::Unsent),
-        "the second stop took it back"
-    );
+    assert_eq!(record.await.unwrap(), Err(DriverError::Unsent), "the second stop took it back");
     assert_eq!(last.await.unwrap(), Ok(Reply::default()));
     assert_eq!(rig.fake.state().recorders[CALL], 1);
 }
@@ -520,28 +370,11 @@ async fn a_start_waits_for_the_end_of_a_stop_and_a_later_stop_takes_it_back() {
 #[tokio::test]
 async fn a_dropped_future_takes_nothing_back() {
     let rig = Rig::in_hook().await;
-    drop(rig.driver.perform(
-        &CallId(CALL.into()),
-        &LegId(CALL.into()),
-        OrderNo(1),
-        Order::Record(segment()),
-    ));
-    rig.fake
-        .until(|state| state.recorders.get(CALL) == Some(&1))
-        .await;
-    drop(
-        rig.driver
-            .perform(&CallId(CALL.into()), &LegId(CALL.into()), OrderNo(2), Order::Stop),
-    );
-    rig.fake
-        .until(|state| state.recorders.get(CALL) == Some(&0))
-        .await;
-    drop(rig.driver.perform(
-        &CallId(CALL.into()),
-        &LegId(CALL.into()),
-        OrderNo(3),
-        Order::HangUp,
-    ));
+    drop(rig.driver.perform(&CallId(CALL.into()), &LegId(CALL.into()), OrderNo(1), Order::Record(segment())));
+    rig.fake.until(|state| state.recorders.get(CALL) == Some(&1)).await;
+    drop(rig.driver.perform(&CallId(CALL.into()), &LegId(CALL.into()), OrderNo(2), Order::Stop));
+    rig.fake.until(|state| state.recorders.get(CALL) == Some(&0)).await;
+    drop(rig.driver.perform(&CallId(CALL.into()), &LegId(CALL.into()), OrderNo(3), Order::HangUp));
     rig.fake.logged("DELETE channels/1795", 1).await;
 }
 
@@ -550,19 +383,11 @@ async fn parties_and_recorders_of_the_customer_are_told() {
     let mut rig = Rig::in_hook().await;
     rig.bridge("BridgeEnter", AGENT, "PJSIP/1011-000000d9");
     rig.bridge("BridgeEnter", CALL, "PJSIP/trunk-000000d8");
-    let CallEvent::Parties { parties, .. } = rig.next_of_call().await else {
-        panic!()
-    };
+    let CallEvent::Parties { parties, .. } = rig.next_of_call().await else { panic!() };
     assert_eq!(parties.len(), 1);
-    assert_eq!(
-        (parties[0].leg.0.as_str(), parties[0].extension.as_deref()),
-        (AGENT, Some("1011"))
-    );
+    assert_eq!((parties[0].leg.0.as_str(), parties[0].extension.as_deref()), (AGENT, Some("1011")));
     rig.bridge("MixMonitorStart", CALL, "PJSIP/trunk-000000d8");
-    assert!(matches!(
-        rig.next_of_call().await,
-        CallEvent::RecorderStarted { .. }
-    ));
+    assert!(matches!(rig.next_of_call().await, CallEvent::RecorderStarted { .. }));
     rig.bridge("Unhold", AGENT, "PJSIP/1011-000000d9");
     rig.bridge("Hangup", CALL, "PJSIP/trunk-000000d8");
     assert!(matches!(rig.next_of_call().await, CallEvent::Ended { .. }));
@@ -580,9 +405,7 @@ async fn what_had_to_wait_is_told_when_it_has_settled() {
     rig.bridge("Unhold", AGENT, "PJSIP/1011-000000d9");
     let mut held = Vec::new();
     for _ in 0..3 {
-        let CallEvent::Parties { parties, .. } = rig.next_of_call().await else {
-            panic!()
-        };
+        let CallEvent::Parties { parties, .. } = rig.next_of_call().await else { panic!() };
         held.push(parties[0].held);
     }
     assert_eq!(held, [false, true, false]);
@@ -599,9 +422,7 @@ async fn after_a_gap_the_pbx_itself_is_looked_at() {
     assert!(matches!(rig.next_of_call().await, CallEvent::Parties { .. }));
     let before = Timestamp::now();
     rig.fake.cut_ami(true);
-    let PbxEvent::LinkDown { since } = rig.next().await else {
-        panic!()
-    };
+    let PbxEvent::LinkDown { since } = rig.next().await else { panic!() };
     assert!(since <= before, "certain is only what was heard");
     assert_eq!(rig.done(Order::Stop).await, Err(DriverError::Unsent));
     assert_eq!(rig.driver.calls().await, Err(DriverError::Unsent));
@@ -611,18 +432,10 @@ async fn after_a_gap_the_pbx_itself_is_looked_at() {
         let keys = "BridgeID: B2\nVariable: TEMOIN=ADMITTED\nVariable: TEMOIN_KEYS=*9@1795285695.182 ";
         state.rows = vec![
             row(CALL, "PJSIP/trunk-000000d8", keys),
-            row(
-                "1.7",
-                "PJSIP/1012-000000da",
-                "BridgeID: B2\nVariable: CHANNEL(onhold)=1",
-            ),
-            row(
-                "1.8",
-                "PJSIP/2009-000000db",
-                "BridgeID: \nVariable: TEMOIN=(null)",
-            )
-            .replace("Dial", "ChanSpy")
-            .replace("Data: x", "Data: PJSIP/1012,q"),
+            row("1.7", "PJSIP/1012-000000da", "BridgeID: B2\nVariable: CHANNEL(onhold)=1"),
+            row("1.8", "PJSIP/2009-000000db", "BridgeID: \nVariable: TEMOIN=(null)")
+                .replace("Dial", "ChanSpy")
+                .replace("Data: x", "Data: PJSIP/1012,q"),
             row(
                 "1.9",
                 "PJSIP/trunk-000000dc",
@@ -634,37 +447,17 @@ async fn after_a_gap_the_pbx_itself_is_looked_at() {
     }
     rig.fake.cut_ami(false);
     assert_eq!(rig.next().await, PbxEvent::LinkUp);
-    let (PbxEvent::Call(ended, event), told) = (rig.next().await, rig.next_of_call().await) else {
-        panic!()
-    };
-    assert_eq!(
-        (ended.0.as_str(), matches!(event, CallEvent::Ended { .. })),
-        (other, true)
-    );
-    let CallEvent::Parties { parties, .. } = told else {
-        panic!("{told:?}")
-    };
+    let (PbxEvent::Call(ended, event), told) = (rig.next().await, rig.next_of_call().await) else { panic!() };
+    assert_eq!((ended.0.as_str(), matches!(event, CallEvent::Ended { .. })), (other, true));
+    let CallEvent::Parties { parties, .. } = told else { panic!("{told:?}") };
     let words = support::Player::default().parties(&parties);
     assert_eq!(words, "1012 held, listener 2009");
     let calls = rig.driver.calls().await.unwrap();
     let seen: Vec<_> = calls
         .iter()
-        .map(|call| {
-            (
-                call.call.0.as_str(),
-                call.parties.len(),
-                call.keys.as_deref(),
-                call.in_hook,
-            )
-        })
+        .map(|call| (call.call.0.as_str(), call.parties.len(), call.keys.as_deref(), call.in_hook))
         .collect();
-    assert_eq!(
-        seen,
-        [
-            (CALL, 2, Some("*9@1795285695.182 "), false),
-            ("1.9", 0, Some(""), true)
-        ]
-    );
+    assert_eq!(seen, [(CALL, 2, Some("*9@1795285695.182 "), false), ("1.9", 0, Some(""), true)]);
 }
 
 #[tokio::test]
@@ -684,18 +477,11 @@ async fn what_happens_during_the_look_is_not_lost() {
     rig.fake.state().withheld.clear();
     let calls = calls.await.unwrap().unwrap();
     assert_eq!(calls.len(), 1);
-    assert_eq!(
-        calls[0].parties,
-        [],
-        "the agent left after the rows were written down"
-    );
+    assert_eq!(calls[0].parties, [], "the agent left after the rows were written down");
     assert_eq!(calls[0].keys, None, "what cannot be read is not empty");
     for _ in 0..2 {
         let event = rig.next_of_call().await;
-        assert!(
-            matches!(&event, CallEvent::Parties { parties, .. } if parties.is_empty()),
-            "{event:?}"
-        );
+        assert!(matches!(&event, CallEvent::Parties { parties, .. } if parties.is_empty()), "{event:?}");
     }
 }
 
@@ -706,10 +492,7 @@ async fn the_other_link_lost_is_a_gap_too() {
     assert!(matches!(rig.next().await, PbxEvent::LinkDown { .. }));
     // The recorder still obeys: AMI is there.
     assert_eq!(rig.done(Order::Stop).await, Ok(Reply { stopped: 0 }));
-    assert!(matches!(
-        rig.done(Order::Beat).await,
-        Err(DriverError::Unsent | DriverError::Unknown)
-    ));
+    assert!(matches!(rig.done(Order::Beat).await, Err(DriverError::Unsent | DriverError::Unknown)));
     {
         let mut state = rig.fake.state();
         state.rows = vec![row(CALL, "PJSIP/trunk-000000d8", "BridgeID: ")];
@@ -724,8 +507,7 @@ async fn the_other_link_lost_is_a_gap_too() {
 #[tokio::test]
 async fn another_program_takes_the_application_and_lets_go() {
     let mut rig = Rig::up().await;
-    rig.fake
-        .ari(json!({"type": "ApplicationReplaced", "application": "temoin"}));
+    rig.fake.ari(json!({"type": "ApplicationReplaced", "application": "temoin"}));
     assert!(matches!(rig.next().await, PbxEvent::LinkDown { .. }));
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(rig.fake.state().sockets, 1, "no tug of war");

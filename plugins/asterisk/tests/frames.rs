@@ -55,19 +55,13 @@ fn banner_empty_packets_and_repeated_keys() {
     assert_eq!(banner, "Asterisk Call Manager/11.0.0");
     assert_eq!(a.all("chanvariable").collect::<Vec<_>>(), ["X=1", "Y=a: b"]);
     assert_eq!(a.variable("", "Y"), Some("a: b"));
-    assert_eq!(
-        (a.first(""), a.first("Empty"), a.first("Tight")),
-        (Some("no colon"), Some(""), Some("1"))
-    );
+    assert_eq!((a.first(""), a.first("Empty"), a.first("Tight")), (Some("no colon"), Some(""), Some("1")));
     assert_eq!(b.headers, [("Event".to_owned(), "B".to_owned())]);
 }
 
 #[test]
 fn command_output_is_kept_line_by_line() {
-    let (_, bytes) = files("wire", "raw")
-        .into_iter()
-        .find(|(name, _)| name == "ami-command-long")
-        .unwrap();
+    let (_, bytes) = files("wire", "raw").into_iter().find(|(name, _)| name == "ami-command-long").unwrap();
     let lines = |message: &Message| message.all("Output").count();
     let counts: Vec<usize> = support::messages(&bytes).iter().map(lines).collect();
     assert_eq!(counts, [0, 153, 1, 13]);
@@ -78,14 +72,8 @@ fn too_long_and_too_many_end_the_connection() {
     let line = b"Key: value\r\n".repeat(MAX_HEADERS);
     assert!(decode_all(&line, usize::MAX).1.is_none());
     let line = b"Key: value\r\n".repeat(MAX_HEADERS + 1);
-    assert!(matches!(
-        decode_all(&line, usize::MAX).1,
-        Some(FrameError::TooManyHeaders)
-    ));
-    for huge in [
-        vec![b'x'; MAX_BYTES + 1],
-        [b"Key: ", vec![b'x'; MAX_BYTES].as_slice(), b"\r\n"].concat(),
-    ] {
+    assert!(matches!(decode_all(&line, usize::MAX).1, Some(FrameError::TooManyHeaders)));
+    for huge in [vec![b'x'; MAX_BYTES + 1], [b"Key: ", vec![b'x'; MAX_BYTES].as_slice(), b"\r\n"].concat()] {
         assert!(matches!(decode_all(&huge, 4096).1, Some(FrameError::TooLong)));
     }
     // Many long messages are no long message.
@@ -96,17 +84,13 @@ fn too_long_and_too_many_end_the_connection() {
 #[test]
 fn bytes_that_are_no_utf8_are_kept_lossily() {
     let (frames, _) = decode_all(b"CallerIDName: \xff\xfeJos\xe9\r\n\r\n", usize::MAX);
-    let Frame::Message(message) = &frames[0] else {
-        panic!()
-    };
+    let Frame::Message(message) = &frames[0] else { panic!() };
     assert_eq!(message.first("CallerIDName"), Some("\u{fffd}\u{fffd}Jos\u{fffd}"));
 }
 
 #[test]
 fn a_line_end_in_a_value_is_refused() {
-    let action = Action::new("Login")
-        .with("Username", "a")
-        .with("Secret", "b\r\nAction: Command");
+    let action = Action::new("Login").with("Username", "a").with("Secret", "b\r\nAction: Command");
     assert!(matches!(action.encode(1), Err(FrameError::LineEnd("Secret"))));
     assert!(Action::new("Ping").with("X", "a\nb").encode(1).is_err());
     let sent = Action::new("Ping").with("X", "é: 1").encode(7).unwrap();
@@ -115,24 +99,10 @@ fn a_line_end_in_a_value_is_refused() {
 
 #[test]
 fn timestamps_to_the_microsecond() {
-    assert_eq!(
-        timestamp("1795282732.796304").unwrap().as_microsecond(),
-        1_795_282_732_796_304
-    );
-    assert_eq!(
-        timestamp("1795282732.7").unwrap().as_microsecond(),
-        1_795_282_732_700_000
-    );
+    assert_eq!(timestamp("1795282732.796304").unwrap().as_microsecond(), 1_795_282_732_796_304);
+    assert_eq!(timestamp("1795282732.7").unwrap().as_microsecond(), 1_795_282_732_700_000);
     assert_eq!(timestamp("1795282732").unwrap().as_second(), 1_795_282_732);
-    for wrong in [
-        "",
-        ".",
-        "x.1",
-        "1.x",
-        "1.1234567890",
-        "99999999999999999999",
-        "1.-5",
-    ] {
+    for wrong in ["", ".", "x.1", "1.x", "1.1234567890", "99999999999999999999", "1.-5"] {
         assert_eq!(timestamp(wrong), None, "{wrong}");
     }
 }

@@ -11,10 +11,7 @@ fn every_quirk_names_tests_that_exist() {
     let mut number = 0;
     for quirk in quirks.lines().fold(Vec::<String>::new(), gather) {
         number += 1;
-        assert!(
-            quirk.starts_with(&format!("{number}. ")),
-            "numbered in order: {quirk}"
-        );
+        assert!(quirk.starts_with(&format!("{number}. ")), "numbered in order: {quirk}");
         let mut holders = 0;
         for name in quirk.split('`').skip(1).step_by(2) {
             let file = match name.split_once("::") {
@@ -46,14 +43,7 @@ fn every_story_belongs_to_a_quirk() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
     for entry in std::fs::read_dir(root.join("tests/stories")).unwrap() {
-        let name = entry
-            .unwrap()
-            .path()
-            .file_stem()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_owned();
+        let name = entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned();
         assert!(readme.contains(&format!("`stories/{name}`")), "{name}");
     }
 }

@@ -29,9 +29,7 @@ fn transcripts_tell_who_was_connected_with_whom() {
 fn no_transcript_of_a_call_is_without_expectation() {
     let expected: Vec<String> = files("replay", "txt").into_iter().map(|(name, _)| name).collect();
     for (name, bytes) in files("wire", "raw") {
-        let call = messages(&bytes)
-            .iter()
-            .any(|message| message.first("Event") == Some("Newchannel"));
+        let call = messages(&bytes).iter().any(|message| message.first("Event") == Some("Newchannel"));
         assert_eq!(call, expected.contains(&name), "{name}");
     }
 }
@@ -41,11 +39,7 @@ fn no_transcript_of_a_call_is_without_expectation() {
 fn any_prefix_equals_a_look_at_the_pbx() {
     let mut looks = 0;
     for (name, _) in files("replay", "txt") {
-        let bytes = files("wire", "raw")
-            .into_iter()
-            .find(|(found, _)| *found == name)
-            .unwrap()
-            .1;
+        let bytes = files("wire", "raw").into_iter().find(|(found, _)| *found == name).unwrap().1;
         let messages = messages(&bytes);
         let channels: Vec<Channel> = messages.iter().filter_map(seen).collect();
         let (mut signs, mut pbx) = (Topology::default(), BTreeMap::<String, Row>::new());
@@ -60,17 +54,8 @@ fn any_prefix_equals_a_look_at_the_pbx() {
             let mut looked = Topology::default();
             looked.rebuild(&rows, &BTreeMap::new());
             for channel in &channels {
-                let (a, b) = (
-                    signs.parties(&channel.id, never),
-                    looked.parties(&channel.id, never),
-                );
-                assert_eq!(
-                    a,
-                    b,
-                    "{name}: {} after {:?} {at}",
-                    channel.name,
-                    message.first("Event")
-                );
+                let (a, b) = (signs.parties(&channel.id, never), looked.parties(&channel.id, never));
+                assert_eq!(a, b, "{name}: {} after {:?} {at}", channel.name, message.first("Event"));
             }
             looks += 1;
         }
@@ -82,15 +67,9 @@ fn any_prefix_equals_a_look_at_the_pbx() {
 #[test]
 fn the_hook_is_told_from_its_own_events() {
     let signs = |name: &str| -> Vec<String> {
-        let (_, bytes) = files("wire", "jsonl")
-            .into_iter()
-            .find(|(found, _)| found == name)
-            .unwrap();
+        let (_, bytes) = files("wire", "jsonl").into_iter().find(|(found, _)| found == name).unwrap();
         let lines = bytes.split(|byte| *byte == b'\n');
-        lines
-            .filter_map(ari::read_bytes)
-            .map(|sign| format!("{sign:?}"))
-            .collect()
+        lines.filter_map(ari::read_bytes).map(|sign| format!("{sign:?}")).collect()
     };
     let optout = signs("ari-optout");
     let words = ["Entered", "PlaybackStarted", "Digit", "PlaybackFinished", "Left"];
@@ -109,10 +88,7 @@ fn the_hook_is_told_from_its_own_events() {
 
 fn replay(messages: &[Message], customer: &str) -> Player {
     let mut player = Player::default();
-    let first = messages
-        .iter()
-        .find(|message| message.first("Event") == Some("Newchannel"))
-        .unwrap();
+    let first = messages.iter().find(|message| message.first("Event") == Some("Newchannel")).unwrap();
     player.zero = first.timestamp();
     for message in messages {
         let Some(at) = message.timestamp() else { continue };
@@ -145,20 +121,9 @@ fn look(pbx: &mut BTreeMap<String, Row>, message: &Message) {
     let text = |key| message.first(key).unwrap().to_owned();
     match message.first("Event") {
         Some("Newchannel") => {
-            let channel = Channel {
-                id: id.into(),
-                name: text("Channel"),
-                agent: None,
-            };
+            let channel = Channel { id: id.into(), name: text("Channel"), agent: None };
             let application = (String::new(), String::new());
-            let row = Row {
-                channel,
-                bridge: None,
-                held: false,
-                application,
-                passed: false,
-                keys: None,
-            };
+            let row = Row { channel, bridge: None, held: false, application, passed: false, keys: None };
             pbx.insert(id.into(), row);
         }
         Some("Hangup") => {

@@ -13,25 +13,16 @@ fn stories_are_told_as_expected() {
     for (name, text) in files("stories", "txt") {
         let text = String::from_utf8(text).unwrap();
         let told = tell(&text);
-        let expected: String = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("-> "))
-            .flat_map(|line| [line, "\n"])
-            .collect();
+        let expected: String =
+            text.lines().filter_map(|line| line.strip_prefix("-> ")).flat_map(|line| [line, "\n"]).collect();
         assert_eq!(told, expected, "{name}");
     }
 }
 
 fn tell(text: &str) -> String {
-    let mut player = Player {
-        zero: Some(jiff::Timestamp::UNIX_EPOCH),
-        ..Player::default()
-    };
+    let mut player = Player { zero: Some(jiff::Timestamp::UNIX_EPOCH), ..Player::default() };
     player.many = text.matches("\nfollow ").count() > 1;
-    for line in text
-        .lines()
-        .filter(|line| !line.starts_with('#') && !line.starts_with("->"))
-    {
+    for line in text.lines().filter(|line| !line.starts_with('#') && !line.starts_with("->")) {
         let (time, action) = line.split_once(' ').unwrap();
         if time == "follow" {
             let (id, name) = channel(action);
@@ -63,24 +54,11 @@ fn wire(action: &str) -> String {
     };
     let one = |event: &str| format!("Event: {event}\r\n{}", who("", words[1]));
     let bridge = |id: &str| {
-        let technology = if words.contains(&"holding") {
-            "holding_bridge"
-        } else {
-            "simple_bridge"
-        };
+        let technology = if words.contains(&"holding") { "holding_bridge" } else { "simple_bridge" };
         format!("\r\nBridgeUniqueid: {id}\r\nBridgeTechnology: {technology}")
     };
-    let after = |word: &str| {
-        words
-            .iter()
-            .position(|found| *found == word)
-            .map(|at| words[at + 1])
-    };
-    let part = |key: &str| {
-        words
-            .iter()
-            .find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
-    };
+    let after = |word: &str| words.iter().position(|found| *found == word).map(|at| words[at + 1]);
+    let part = |key: &str| words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
     match words[0] {
         "enter" => {
             let swap = after("swap").map(|swap| format!("\r\nSwapUniqueid: {}", channel(swap).0));
@@ -109,11 +87,7 @@ fn wire(action: &str) -> String {
             format!("Event: BlindTransfer\r\nResult: Success\r\n{transferer}\r\n{transferee}")
         }
         "attended" | "threeway" => {
-            let kind = if words[0] == "attended" {
-                "Bridge"
-            } else {
-                "Threeway"
-            };
+            let kind = if words[0] == "attended" { "Bridge" } else { "Threeway" };
             let first = who("OrigTransferer", words[1]);
             let (second, transferee) = (who("SecondTransferer", words[2]), who("Transferee", words[3]));
             let head = format!("Event: AttendedTransfer\r\nResult: Success\r\nDestType: {kind}");
@@ -122,23 +96,13 @@ fn wire(action: &str) -> String {
         "opt-begin" | "opt-end" => {
             let event = if words[0] == "opt-begin" { "Begin" } else { "End" };
             let half = |prefix, number| who(prefix, &format!("{};{number}", words[1]));
-            format!(
-                "Event: LocalOptimization{event}\r\n{}\r\n{}",
-                half("LocalOne", 1),
-                half("LocalTwo", 2)
-            )
+            format!("Event: LocalOptimization{event}\r\n{}\r\n{}", half("LocalOne", 1), half("LocalTwo", 2))
         }
-        "spy" => format!(
-            "Event: ChanSpyStart\r\n{}\r\n{}",
-            who("Spyer", words[1]),
-            who("Spyee", words[2])
-        ),
+        "spy" => format!("Event: ChanSpyStart\r\n{}\r\n{}", who("Spyer", words[1]), who("Spyee", words[2])),
         "unspy" => format!("Event: ChanSpyStop\r\n{}", who("Spyer", words[1])),
         "code" => {
-            let mut wire = format!(
-                "Event: UserEvent\r\n{}\r\nUserEvent: TemoinCode",
-                who("", part("on").unwrap())
-            );
+            let mut wire =
+                format!("Event: UserEvent\r\n{}\r\nUserEvent: TemoinCode", who("", part("on").unwrap()));
             wire += &format!("\r\nCode: {}", words[1]);
             for (key, name) in [("chan", "Chan"), ("found", "Found")] {
                 let value = part(key).map(|short| channel(short).1).unwrap_or_default();

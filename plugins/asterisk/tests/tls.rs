@@ -21,18 +21,13 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 fn file(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests", "tls", name]
-        .iter()
-        .collect()
+    [env!("CARGO_MANIFEST_DIR"), "tests", "tls", name].iter().collect()
 }
 
 /// A port that speaks TLS before this one.
 async fn terminate(port: u16) -> u16 {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let chain = CertificateDer::pem_file_iter(file("cert.pem"))
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
+    let chain = CertificateDer::pem_file_iter(file("cert.pem")).unwrap().map(Result::unwrap).collect();
     let key = PrivateKeyDer::from_pem_file(file("key.pem")).unwrap();
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -76,12 +71,8 @@ fn config(ami: u16, ari: u16, ca: &str, name: &str) -> AsteriskConfig {
 async fn both_links_speak_tls_with_the_named_authority() {
     let fake = Fake::start(State::default()).await;
     let (ami, ari) = (terminate(fake.ami_port).await, terminate(fake.ari_port).await);
-    let driver = Asterisk::connect(config(ami, ari, "ca.pem", "pbx.example"))
-        .await
-        .unwrap();
-    let up = timeout(Duration::from_secs(5), driver.events().next())
-        .await
-        .unwrap();
+    let driver = Asterisk::connect(config(ami, ari, "ca.pem", "pbx.example")).await.unwrap();
+    let up = timeout(Duration::from_secs(5), driver.events().next()).await.unwrap();
     assert_eq!(up, Some(PbxEvent::LinkUp));
     assert!(driver.calls().await.unwrap().is_empty());
 }
@@ -93,14 +84,7 @@ async fn another_authority_and_another_name_are_not_believed() {
     for (ca, name) in [("other-ca.pem", "pbx.example"), ("ca.pem", "other.example")] {
         let driver = Asterisk::connect(config(ami, ari, ca, name)).await.unwrap();
         let mut events = driver.events();
-        assert!(
-            timeout(Duration::from_millis(500), events.next()).await.is_err(),
-            "{ca} {name}"
-        );
+        assert!(timeout(Duration::from_millis(500), events.next()).await.is_err(), "{ca} {name}");
     }
-    assert_eq!(
-        fake.state().log,
-        Vec::<String>::new(),
-        "no word of ours reached it"
-    );
+    assert_eq!(fake.state().log, Vec::<String>::new(), "no word of ours reached it");
 }

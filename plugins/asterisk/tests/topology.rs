@@ -30,18 +30,11 @@ const CUSTOMERS: [&str; 2] = ["u0", "u1"];
 const NEVER: Duration = Duration::from_secs(1_000_000);
 
 fn channel(which: usize) -> Channel {
-    Channel {
-        id: format!("u{which}"),
-        name: NAMES[which].into(),
-        agent: None,
-    }
+    Channel { id: format!("u{which}"), name: NAMES[which].into(), agent: None }
 }
 
 fn bridge(which: usize) -> Bridge {
-    Bridge {
-        id: format!("B{which}"),
-        holding: which == 3,
-    }
+    Bridge { id: format!("B{which}"), holding: which == 3 }
 }
 
 fn sign() -> impl Strategy<Value = Sign> {
@@ -123,11 +116,7 @@ fn follow(topology: &mut Topology) {
 
 /// All that is told, in words, with each sign played so many times.
 fn told(signs: &[(u32, Sign)], times: usize) -> (String, Player) {
-    let mut player = Player {
-        zero: Some(Timestamp::UNIX_EPOCH),
-        many: true,
-        ..Player::default()
-    };
+    let mut player = Player { zero: Some(Timestamp::UNIX_EPOCH), many: true, ..Player::default() };
     follow(&mut player.topology);
     let mut at = Timestamp::UNIX_EPOCH;
     for (after, sign) in signs {

@@ -32,13 +32,7 @@ impl<'a> Pen<'a> {
             .fetch_optional(connection)
             .await?;
         let (seq, hash) = row.as_ref().map_or(Ok((0, GENESIS)), row::head)?;
-        Ok(Self {
-            node,
-            site,
-            seq,
-            hash,
-            destroyed: false,
-        })
+        Ok(Self { node, site, seq, hash, destroyed: false })
     }
 
     /// Applies changes in their order.
@@ -51,8 +45,7 @@ impl<'a> Pen<'a> {
                     if read::segment(db, segment.id).await?.is_some() {
                         return Err(Fault::Refused(format!("segment {} exists", segment.id)));
                     }
-                    self.put_segment(db, &SegmentRecord::open(segment.clone()))
-                        .await?;
+                    self.put_segment(db, &SegmentRecord::open(segment.clone())).await?;
                 }
                 Change::Close(id, closing) => {
                     if let Some(mut row) = read::segment(db, *id).await?
@@ -102,11 +95,7 @@ impl<'a> Pen<'a> {
                 continue;
             }
             let before = self.counters(db, ballot).await?;
-            let drawn = Drawn {
-                ballot: ballot.clone(),
-                before,
-                selected: ballot.settle(&before),
-            };
+            let drawn = Drawn { ballot: ballot.clone(), before, selected: ballot.settle(&before) };
             self.put_draw(db, &drawn).await?;
             let entry = Entry {
                 at: ballot.at,
@@ -175,10 +164,7 @@ impl<'a> Pen<'a> {
         .bind(&record.outcome)
         .execute(&mut *db)
         .await?;
-        sqlx::query("DELETE FROM call_agents WHERE call = ?")
-            .bind(&record.id.0)
-            .execute(&mut *db)
-            .await?;
+        sqlx::query("DELETE FROM call_agents WHERE call = ?").bind(&record.id.0).execute(&mut *db).await?;
         for (agent, place) in record.agents.iter().zip(0_i64..) {
             sqlx::query("INSERT INTO call_agents (call, node, site, place, agent) VALUES (?, ?, ?, ?, ?)")
                 .bind(&record.id.0)
@@ -258,11 +244,7 @@ impl<'a> Pen<'a> {
     }
 
     async fn put_draw(&self, db: &mut SqliteConnection, drawn: &Drawn) -> Result<(), Fault> {
-        let Drawn {
-            ballot,
-            before,
-            selected,
-        } = drawn;
+        let Drawn { ballot, before, selected } = drawn;
         sqlx::query(
             "INSERT INTO draws (node, site, campaign, call, stratum, rate, draw, at, total_calls, total_recorded, \
              stratum_calls, stratum_recorded, selected) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -51,11 +51,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            patience: Duration::from_secs(5),
-            readers: 4,
-            queue: 1024,
-        }
+        Self { patience: Duration::from_secs(5), readers: 4, queue: 1024 }
     }
 }
 
@@ -105,22 +101,13 @@ impl SqliteStore {
             .acquire_timeout(options.patience)
             .connect_lazy_with(connect.clone().pragma("query_only", "ON"));
         let writer = Writer::start(connect, node, site, options.queue);
-        Ok(Self {
-            node: node.to_owned(),
-            patience: options.patience,
-            readers,
-            writer,
-        })
+        Ok(Self { node: node.to_owned(), patience: options.patience, readers, writer })
     }
 }
 
 /// Makes the file and what SQLite lays beside it (which takes its mode) readable for us alone.
 fn make_private(path: &Path) -> io::Result<()> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)?;
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
     if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
         fs::set_permissions(path, Permissions::from_mode(0o600))?;
     }
@@ -129,13 +116,7 @@ fn make_private(path: &Path) -> io::Result<()> {
 
 fn migrations() -> Migrator {
     let migration = |(version, name, sql): (i64, &'static str, &'static str)| {
-        Migration::new(
-            version,
-            name.into(),
-            MigrationType::Simple,
-            sql.into_sql_str(),
-            false,
-        )
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
     Migrator::with_migrations(MIGRATIONS.map(migration).into())
 }
@@ -146,10 +127,7 @@ impl Store for SqliteStore {
         if changes.is_empty() {
             return Ok(());
         }
-        self.writer
-            .perform(Task::Commit(changes), self.patience)
-            .await
-            .map(drop)
+        self.writer.perform(Task::Commit(changes), self.patience).await.map(drop)
     }
 
     async fn draw(&self, ballots: Vec<Ballot>) -> Result<Vec<Drawn>, StoreError> {

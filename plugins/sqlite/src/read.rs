@@ -31,10 +31,7 @@ impl SqliteStore {
         let rows = rows
             .map_err(|_| StoreError::Unavailable("the index did not answer in time".to_owned()))?
             .map_err(|error| writer::store_error(error.into()))?;
-        rows.iter()
-            .map(read)
-            .collect::<Result<_, _>>()
-            .map_err(writer::store_error)
+        rows.iter().map(read).collect::<Result<_, _>>().map_err(writer::store_error)
     }
 }
 
@@ -63,19 +60,16 @@ pub fn calls(query: &CallQuery) -> QueryBuilder<Sqlite> {
     }
     for (column, wanted) in [("line", &query.line), ("outcome", &query.outcome)] {
         if let Some(wanted) = wanted {
-            sql.push(format_args!(" AND {column} = "))
-                .push_bind(wanted.clone());
+            sql.push(format_args!(" AND {column} = ")).push_bind(wanted.clone());
         }
     }
     for (compare, bound) in [(">=", query.from), ("<", query.until)] {
         if let Some(at) = bound {
-            sql.push(format_args!(" AND started {compare} "))
-                .push_bind(micros(at));
+            sql.push(format_args!(" AND started {compare} ")).push_bind(micros(at));
         }
     }
     let limit = if query.limit == 0 { 100 } else { query.limit };
-    sql.push(" ORDER BY started DESC, id DESC LIMIT ")
-        .push_bind(limit);
+    sql.push(" ORDER BY started DESC, id DESC LIMIT ").push_bind(limit);
     sql
 }
 
@@ -87,9 +81,7 @@ fn push_number(sql: &mut QueryBuilder<Sqlite>, tail: &Tail) {
     sql.push(" AND id IN (");
     let mut union = "";
     for prefix in &tail.prefixes {
-        sql.push(union)
-            .push("SELECT id FROM calls WHERE number_end >= ")
-            .push_bind(prefix.clone());
+        sql.push(union).push("SELECT id FROM calls WHERE number_end >= ").push_bind(prefix.clone());
         // After the digits comes the colon.
         sql.push(" AND number_end < ").push_bind(format!("{prefix}:"));
         union = " UNION ";
@@ -109,19 +101,14 @@ pub fn segments(query: &SegmentQuery) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new("SELECT * FROM segments WHERE ");
     let in_state = |sql: &mut QueryBuilder<Sqlite>, state: State| {
         // A word of ours.
-        sql.push(format_args!(
-            "state = '{}'",
-            row::word(&state).unwrap_or_default()
-        ));
+        sql.push(format_args!("state = '{}'", row::word(&state).unwrap_or_default()));
     };
     match query {
         SegmentQuery::Id(id) => {
             sql.push("id = ").push_bind(id.to_string());
         }
         SegmentQuery::Call(call) => {
-            sql.push("call = ")
-                .push_bind(call.0.clone())
-                .push(" ORDER BY opened, id");
+            sql.push("call = ").push_bind(call.0.clone()).push(" ORDER BY opened, id");
         }
         SegmentQuery::In(state, most) => {
             in_state(&mut sql, *state);
@@ -130,10 +117,7 @@ pub fn segments(query: &SegmentQuery) -> QueryBuilder<Sqlite> {
         SegmentQuery::After(state, after, most) => {
             in_state(&mut sql, *state);
             let after = after.map(|id| id.to_string()).unwrap_or_default();
-            sql.push(" AND id > ")
-                .push_bind(after)
-                .push(" ORDER BY id LIMIT ")
-                .push_bind(*most);
+            sql.push(" AND id > ").push_bind(after).push(" ORDER BY id LIMIT ").push_bind(*most);
         }
         SegmentQuery::Due(at, most) => {
             in_state(&mut sql, State::Kept);
@@ -147,17 +131,14 @@ pub fn segments(query: &SegmentQuery) -> QueryBuilder<Sqlite> {
 pub fn story(node: &str, call: &CallId) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(STORY);
     sql.push(" WHERE call = ").push_bind(call.0.clone());
-    sql.push(" AND journal_content.node = ")
-        .push_bind(node.to_owned())
-        .push(" ORDER BY journal_content.seq");
+    sql.push(" AND journal_content.node = ").push_bind(node.to_owned()).push(" ORDER BY journal_content.seq");
     sql
 }
 
 pub fn chain(node: &str, after: u64, limit: u32) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(CHAIN);
     sql.push(" WHERE node = ").push_bind(node.to_owned());
-    sql.push(" AND seq > ")
-        .push_bind(i64::try_from(after).unwrap_or(i64::MAX));
+    sql.push(" AND seq > ").push_bind(i64::try_from(after).unwrap_or(i64::MAX));
     sql.push(" ORDER BY seq LIMIT ").push_bind(limit);
     sql
 }
@@ -167,9 +148,6 @@ pub async fn segment(
     connection: &mut SqliteConnection,
     id: SegmentId,
 ) -> Result<Option<SegmentRecord>, Fault> {
-    let row = segments(&SegmentQuery::Id(id))
-        .build()
-        .fetch_optional(connection)
-        .await?;
+    let row = segments(&SegmentQuery::Id(id)).build().fetch_optional(connection).await?;
     row.as_ref().map(row::segment).transpose()
 }

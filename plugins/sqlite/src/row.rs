@@ -114,10 +114,7 @@ pub fn link(row: &SqliteRow) -> Result<Link, Fault> {
     let payload: Option<Vec<u8>> = row.try_get("payload")?;
     let content = match payload {
         None => None,
-        Some(payload) => Some(Content {
-            salt: bytes(row, "salt")?,
-            payload,
-        }),
+        Some(payload) => Some(Content { salt: bytes(row, "salt")?, payload }),
     };
     Ok(Link {
         seq: count(row, "seq")?,
@@ -146,9 +143,7 @@ fn instant(row: &SqliteRow, column: &str) -> Result<Timestamp, Fault> {
 
 fn maybe_instant(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, Fault> {
     let micros: Option<i64> = row.try_get(column)?;
-    micros
-        .map(|micros| Timestamp::from_microsecond(micros).map_err(|_| strange(column)))
-        .transpose()
+    micros.map(|micros| Timestamp::from_microsecond(micros).map_err(|_| strange(column))).transpose()
 }
 
 fn of_json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T, Fault> {

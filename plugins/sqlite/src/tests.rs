@@ -42,19 +42,13 @@ async fn the_file_is_ours_alone_and_lasts() {
     let store = open(&path).await;
     store.commit(vec![line("c1", "x")]).await.expect("commit");
     for name in ["index.db", "index.db-wal", "index.db-shm"] {
-        let mode = fs::metadata(dir.path().join(name))
-            .expect(name)
-            .permissions()
-            .mode();
+        let mode = fs::metadata(dir.path().join(name)).expect(name).permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
     drop(store);
     fs::set_permissions(&path, Permissions::from_mode(0o644)).expect("chmod");
     let store = open(&path).await;
-    assert_eq!(
-        fs::metadata(&path).expect("file").permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(fs::metadata(&path).expect("file").permissions().mode() & 0o777, 0o600);
     store.commit(vec![line("c1", "y")]).await.expect("commit");
     assert_eq!(verify(&store).await, 2, "one chain across openings");
 }
@@ -63,11 +57,8 @@ async fn the_file_is_ours_alone_and_lasts() {
 async fn what_is_no_index_is_refused() {
     let dir = TempDir::new().expect("dir");
     let text = dir.path().join("text");
-    fs::write(
-        &text,
-        "not a database, and long enough to have a header of one hundred bytes".repeat(4),
-    )
-    .expect("write");
+    fs::write(&text, "not a database, and long enough to have a header of one hundred bytes".repeat(4))
+        .expect("write");
     let opened = SqliteStore::open(&text, "node-1", "site-1", Options::default()).await;
     assert!(matches!(opened, Err(OpenError::Database(_))), "{opened:?}");
     let opened = SqliteStore::open(&dir.path().join("no/dir"), "node-1", "site-1", Options::default()).await;
@@ -77,10 +68,7 @@ async fn what_is_no_index_is_refused() {
     open(&newer).await;
     let sql = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
                VALUES (9999, 'later', TRUE, x'00', 0)";
-    sqlx::query(sql)
-        .execute(&mut stranger(&newer).await)
-        .await
-        .expect("insert");
+    sqlx::query(sql).execute(&mut stranger(&newer).await).await.expect("insert");
     let opened = SqliteStore::open(&newer, "node-1", "site-1", Options::default()).await;
     assert!(matches!(opened, Err(OpenError::Migration(_))), "{opened:?}");
 }
@@ -90,13 +78,8 @@ async fn a_locked_index_is_unavailable_within_bounds_and_then_goes_on() {
     let dir = TempDir::new().expect("dir");
     let path = dir.path().join("index.db");
     let patient = open(&path).await;
-    let options = Options {
-        patience: Duration::from_millis(600),
-        ..Options::default()
-    };
-    let hasty = SqliteStore::open(&path, "node-2", "site-1", options)
-        .await
-        .expect("open");
+    let options = Options { patience: Duration::from_millis(600), ..Options::default() };
+    let hasty = SqliteStore::open(&path, "node-2", "site-1", options).await.expect("open");
     let mut stranger = stranger(&path).await;
     let lock = stranger.begin_with("BEGIN IMMEDIATE").await.expect("lock");
 
@@ -107,38 +90,21 @@ async fn a_locked_index_is_unavailable_within_bounds_and_then_goes_on() {
     let begun = Instant::now();
     let refused = join_all((0..40).map(|n| hasty.commit(vec![line("hasty", &n.to_string())]))).await;
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
-    assert!(
-        refused
-            .iter()
-            .all(|answer| matches!(answer, Err(StoreError::Unavailable(_)))),
-        "{refused:?}"
-    );
+    assert!(refused.iter().all(|answer| matches!(answer, Err(StoreError::Unavailable(_)))), "{refused:?}");
     assert!(hasty.chain(0, 10).await.expect("readers go on").is_empty());
     // A future that is dropped while it waits harms nobody: it is written, or nothing of it is.
     assert!(
-        timeout(
-            Duration::from_millis(50),
-            hasty.commit(vec![line("dropped", "x"), line("dropped", "y")])
-        )
-        .await
-        .is_err()
+        timeout(Duration::from_millis(50), hasty.commit(vec![line("dropped", "x"), line("dropped", "y")]))
+            .await
+            .is_err()
     );
 
     lock.rollback().await.expect("unlock");
-    waiting
-        .await
-        .expect("task")
-        .expect("whoever has patience is served");
-    hasty
-        .commit(vec![line("hasty", "later")])
-        .await
-        .expect("later it works");
+    waiting.await.expect("task").expect("whoever has patience is served");
+    hasty.commit(vec![line("hasty", "later")]).await.expect("later it works");
     assert_eq!(verify(&patient).await, 1);
     let rows = verify(&hasty).await;
-    assert!(
-        rows == 1 || rows == 3,
-        "no commit that was answered is written later, and none by half: {rows}"
-    );
+    assert!(rows == 1 || rows == 3, "no commit that was answered is written later, and none by half: {rows}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,12 +114,9 @@ async fn many_commits_share_a_sync() {
     let mut lines = BTreeSet::new();
     for answer in join_all((0..2000).map(|n| {
         let store = store.clone();
-        tokio::spawn(async move {
-            store
-                .commit(vec![line("c", &n.to_string())])
-                .await
-                .map(|()| n.to_string())
-        })
+        tokio::spawn(
+            async move { store.commit(vec![line("c", &n.to_string())]).await.map(|()| n.to_string()) },
+        )
     }))
     .await
     {
@@ -171,10 +134,7 @@ async fn a_batch_that_fails_does_not_fail_its_neighbours() {
     // A fault that is no constraint of the schema: SQLite itself gives up on one commit.
     let sql = "CREATE TRIGGER poison BEFORE INSERT ON calls WHEN NEW.line = 'poison' \
                BEGIN SELECT abs(-9223372036854775807 - (length(NEW.line) - 5)); END";
-    sqlx::query(sql)
-        .execute(&mut stranger(&path).await)
-        .await
-        .expect("trigger");
+    sqlx::query(sql).execute(&mut stranger(&path).await).await.expect("trigger");
     let call = |n: usize| CallRecord {
         line: if n == 7 { "poison" } else { "sales" }.into(),
         ..call(&format!("c{n}"), n as i64)
@@ -193,30 +153,17 @@ async fn the_chain_verifies_after_erasures_and_cannot_be_changed() {
     let path = dir.path().join("index.db");
     let store = open(&path).await;
     for n in 0..5 {
-        store
-            .commit(vec![line("c1", &n.to_string())])
-            .await
-            .expect("commit");
+        store.commit(vec![line("c1", &n.to_string())]).await.expect("commit");
     }
     let mut hand = stranger(&path).await;
-    sqlx::query("DELETE FROM journal_content WHERE seq IN (2, 3)")
-        .execute(&mut hand)
-        .await
-        .expect("erase");
+    sqlx::query("DELETE FROM journal_content WHERE seq IN (2, 3)").execute(&mut hand).await.expect("erase");
     let mut verifier = Verifier::default();
     for link in store.chain(0, 10).await.expect("chain") {
         verifier.next(&link).expect("erased is not broken");
     }
     assert_eq!((verifier.state().0, verifier.state().1), (5, 2));
-    assert_eq!(
-        store.story(&CallId("c1".into())).await.expect("story").len(),
-        3,
-        "erased means erased"
-    );
-    for sql in [
-        "DELETE FROM journal WHERE seq = 5",
-        "UPDATE journal SET site = 'x'",
-    ] {
+    assert_eq!(store.story(&CallId("c1".into())).await.expect("story").len(), 3, "erased means erased");
+    for sql in ["DELETE FROM journal WHERE seq = 5", "UPDATE journal SET site = 'x'"] {
         assert!(sqlx::query(sql).execute(&mut hand).await.is_err(), "{sql}");
     }
     sqlx::query("UPDATE journal_content SET payload = x'7b7d' WHERE seq = 4")
@@ -224,12 +171,7 @@ async fn the_chain_verifies_after_erasures_and_cannot_be_changed() {
         .await
         .expect("tamper");
     let mut verifier = Verifier::default();
-    let broken = store
-        .chain(0, 10)
-        .await
-        .expect("chain")
-        .iter()
-        .find_map(|link| verifier.next(link).err());
+    let broken = store.chain(0, 10).await.expect("chain").iter().find_map(|link| verifier.next(link).err());
     assert_eq!(broken, Some(temoin_core::journal::Broken::Changed(4)));
 }
 
@@ -252,17 +194,8 @@ async fn a_destroyed_key_lies_nowhere_on_the_disk() {
         cipher_len: 2,
         cipher_sha256: "00".into(),
     };
-    let kept = Kept {
-        millis: 1,
-        sha256: "00".into(),
-        sealed,
-        flags: vec![],
-    };
-    let life = vec![
-        Change::Open(segment(id)),
-        Change::Close(id, closing()),
-        Change::Keep(id, kept),
-    ];
+    let kept = Kept { millis: 1, sha256: "00".into(), sealed, flags: vec![] };
+    let life = vec![Change::Open(segment(id)), Change::Close(id, closing()), Change::Keep(id, kept)];
     store.commit(life).await.expect("keep");
     assert!(on_disk(), "the case looks in the right place");
     store
@@ -287,16 +220,10 @@ async fn crash_child() {
     for n in 0.. {
         let call = format!("c{n}");
         store
-            .commit(vec![
-                line(&call, "x"),
-                Change::Call(self::call(&call, 0)),
-                line(&call, "y"),
-            ])
+            .commit(vec![line(&call, "x"), Change::Call(self::call(&call, 0)), line(&call, "y")])
             .await
             .expect("commit");
-        writeln!(out, "acknowledged {n}")
-            .and_then(|()| out.flush())
-            .expect("say so");
+        writeln!(out, "acknowledged {n}").and_then(|()| out.flush()).expect("say so");
     }
 }
 
@@ -329,10 +256,7 @@ async fn what_was_acknowledged_survives_a_kill() {
         let store = open(&path.with_extension(format!("{round}.db"))).await;
         let rows = verify(&store).await;
         assert_eq!(rows % 2, 0, "no commit by half");
-        assert!(
-            rows >= 2 * (u64::from(last) + 1),
-            "{rows} rows, {last} acknowledged"
-        );
+        assert!(rows >= 2 * (u64::from(last) + 1), "{rows} rows, {last} acknowledged");
         for n in 0..=last {
             let id = CallId(format!("c{n}"));
             assert!(store.call(&id).await.expect("call").is_some(), "{n} of {last}");
@@ -342,16 +266,12 @@ async fn what_was_acknowledged_survives_a_kill() {
 }
 
 async fn open(path: &Path) -> SqliteStore {
-    SqliteStore::open(path, "node-1", "site-1", Options::default())
-        .await
-        .expect("open")
+    SqliteStore::open(path, "node-1", "site-1", Options::default()).await.expect("open")
 }
 
 /// Somebody else on the same file.
 async fn stranger(path: &Path) -> SqliteConnection {
-    SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path))
-        .await
-        .expect("connect")
+    SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path)).await.expect("connect")
 }
 
 async fn verify(store: &SqliteStore) -> u64 {
@@ -361,9 +281,7 @@ async fn verify(store: &SqliteStore) -> u64 {
         if links.is_empty() {
             return verifier.state().0;
         }
-        links
-            .iter()
-            .for_each(|link| verifier.next(link).expect("the chain verifies"));
+        links.iter().for_each(|link| verifier.next(link).expect("the chain verifies"));
     }
 }
 
@@ -376,10 +294,7 @@ fn line(call: &str, meaning: &str) -> Change {
         at: at(0),
         call: Some(CallId(call.into())),
         segment: None,
-        what: What::Pressed {
-            by: "agent".into(),
-            meaning: meaning.into(),
-        },
+        what: What::Pressed { by: "agent".into(), meaning: meaning.into() },
     })
 }
 

@@ -63,11 +63,7 @@ impl Writer {
     pub async fn perform(&self, task: Task, patience: Duration) -> Answer {
         let deadline = Instant::now() + patience;
         let (answer, answered) = oneshot::channel();
-        let job = Job {
-            task,
-            deadline,
-            answer,
-        };
+        let job = Job { task, deadline, answer };
         match timeout_at(deadline, self.0.send(job)).await {
             Ok(Ok(())) => answered.await.unwrap_or_else(|_| Err(gone())),
             Ok(Err(_)) => Err(gone()),
@@ -126,9 +122,7 @@ impl Scribe {
         }
         let fault = match self.write(&jobs).await {
             Ok(answers) => {
-                jobs.into_iter()
-                    .zip(answers)
-                    .for_each(|(job, answer)| job.settle(answer));
+                jobs.into_iter().zip(answers).for_each(|(job, answer)| job.settle(answer));
                 return Vec::new();
             }
             Err(error) => error,
@@ -194,9 +188,7 @@ impl Scribe {
         let Some(connection) = self.connection.as_mut().filter(|_| self.log_to_empty) else {
             return;
         };
-        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .fetch_one(connection)
-            .await;
+        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await;
         match row.and_then(|row| row.try_get::<i64, _>(0)) {
             Ok(busy) => self.log_to_empty = busy != 0,
             Err(error) => tracing::warn!(%error, "the write-ahead log could not be emptied yet"),
@@ -223,17 +215,12 @@ pub fn store_error(fault: Fault) -> StoreError {
 fn contradicts(error: &sqlx::Error) -> bool {
     use sqlx::error::ErrorKind::{CheckViolation, ForeignKeyViolation, NotNullViolation, UniqueViolation};
     let kind = error.as_database_error().map(|error| error.kind());
-    matches!(
-        kind,
-        Some(UniqueViolation | ForeignKeyViolation | NotNullViolation | CheckViolation)
-    )
+    matches!(kind, Some(UniqueViolation | ForeignKeyViolation | NotNullViolation | CheckViolation))
 }
 
 /// Whether somebody else holds the database (SQLITE_BUSY and SQLITE_LOCKED, with their extended codes).
 fn is_locked(error: &sqlx::Error) -> bool {
-    let code = error
-        .as_database_error()
-        .and_then(|error| error.code()?.parse::<i32>().ok());
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
     matches!(code.map(|code| code & 0xff), Some(5 | 6))
 }
 

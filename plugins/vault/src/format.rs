@@ -46,25 +46,14 @@ impl Cipher {
 
     /// Encrypts a chunk; `None` where the object has more chunks than the format can number.
     pub fn seal(&self, number: u64, last: bool, plain: &[u8]) -> Option<Vec<u8>> {
-        let payload = Payload {
-            msg: plain,
-            aad: &self.bound,
-        };
-        self.stream
-            .encrypt(u32::try_from(number).ok()?, last, payload)
-            .ok()
+        let payload = Payload { msg: plain, aad: &self.bound };
+        self.stream.encrypt(u32::try_from(number).ok()?, last, payload).ok()
     }
 
     /// Decrypts a chunk; `None` where it is not the one that stood here.
     pub fn open(&self, number: u64, last: bool, stored: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let payload = Payload {
-            msg: stored,
-            aad: &self.bound,
-        };
-        self.stream
-            .decrypt(u32::try_from(number).ok()?, last, payload)
-            .ok()
-            .map(Zeroizing::new)
+        let payload = Payload { msg: stored, aad: &self.bound };
+        self.stream.decrypt(u32::try_from(number).ok()?, last, payload).ok().map(Zeroizing::new)
     }
 }
 

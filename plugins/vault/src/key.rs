@@ -78,14 +78,8 @@ impl VaultKey {
     }
 
     fn of(key: &Key) -> Self {
-        let id = Sha256::new()
-            .chain_update(b"temoin vault key")
-            .chain_update(**key)
-            .finalize();
-        Self {
-            wrap: Aes256Gcm::new((&**key).into()),
-            id: hex(&id[..8]),
-        }
+        let id = Sha256::new().chain_update(b"temoin vault key").chain_update(**key).finalize();
+        Self { wrap: Aes256Gcm::new((&**key).into()), id: hex(&id[..8]) }
     }
 
     /// Which key this is; tells nothing about it.
@@ -97,26 +91,16 @@ impl VaultKey {
     pub(crate) fn fresh(&self, id: SegmentId) -> Result<(Key, Vec<u8>), String> {
         let key = random::<LENGTH>().map_err(|error| error.to_string())?;
         let nonce = random::<NONCE>().map_err(|error| error.to_string())?;
-        let payload = Payload {
-            msg: &*key,
-            aad: id.0.as_bytes(),
-        };
+        let payload = Payload { msg: &*key, aad: id.0.as_bytes() };
         let mut wrapped = nonce.to_vec();
-        wrapped.extend(
-            self.wrap
-                .encrypt((&*nonce).into(), payload)
-                .map_err(|error| error.to_string())?,
-        );
+        wrapped.extend(self.wrap.encrypt((&*nonce).into(), payload).map_err(|error| error.to_string())?);
         Ok((key, wrapped))
     }
 
     /// The key of an object; `None` where it was not wrapped by this key for this object.
     pub(crate) fn unwrap(&self, id: SegmentId, wrapped: &[u8]) -> Option<Key> {
         let (nonce, wrapped) = wrapped.split_first_chunk::<NONCE>()?;
-        let payload = Payload {
-            msg: wrapped,
-            aad: id.0.as_bytes(),
-        };
+        let payload = Payload { msg: wrapped, aad: id.0.as_bytes() };
         let key = Zeroizing::new(self.wrap.decrypt(nonce.into(), payload).ok()?);
         Some(Zeroizing::new(key.as_slice().try_into().ok()?))
     }
@@ -124,9 +108,7 @@ impl VaultKey {
 
 impl fmt::Debug for VaultKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VaultKey")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("VaultKey").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -149,11 +131,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&beside)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::hard_link(&beside, path)?;

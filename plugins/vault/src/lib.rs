@@ -71,11 +71,7 @@ impl ObjectVault {
             Err(KeyError::Missing(_)) => VaultKey::create(key_file)?,
             read => read?,
         };
-        Ok(Self {
-            store: Arc::new(store),
-            key,
-            directory: Some(directory),
-        })
+        Ok(Self { store: Arc::new(store), key, directory: Some(directory) })
     }
 
     /// Removes what a crash left of objects that were being written: ciphertext whose key nobody has. Only for the one
@@ -86,23 +82,16 @@ impl ObjectVault {
 
     /// A vault on any object store that is durable when it answers.
     pub fn new(store: Arc<dyn ObjectStore>, key: VaultKey) -> Self {
-        Self {
-            store,
-            key,
-            directory: None,
-        }
+        Self { store, key, directory: None }
     }
 }
 
 fn remove_unfinished(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name();
-        let unfinished = name
-            .to_str()
-            .and_then(|name| name.split_once('#'))
-            .is_some_and(|(id, part)| {
-                SegmentId::parse(id).is_some() && part.bytes().all(|byte| byte.is_ascii_digit())
-            });
+        let unfinished = name.to_str().and_then(|name| name.split_once('#')).is_some_and(|(id, part)| {
+            SegmentId::parse(id).is_some() && part.bytes().all(|byte| byte.is_ascii_digit())
+        });
         if unfinished {
             fs::remove_file(directory.join(name))?;
         }
@@ -131,27 +120,17 @@ impl Vault for ObjectVault {
 
     async fn read(&self, id: SegmentId, sealed: &Sealed, range: Range<u64>) -> Result<Vec<u8>, VaultError> {
         let damaged = |why: &str| VaultError::Damaged(id, why.to_owned());
-        let found = self
-            .store
-            .head(&transfer::path(id))
-            .await
-            .map_err(|error| transfer::error(id, error))?;
+        let found = self.store.head(&transfer::path(id)).await.map_err(|error| transfer::error(id, error))?;
         if found.size != sealed.cipher_len || format::cipher_len(sealed.plain_len) != Some(sealed.cipher_len)
         {
             return Err(damaged("it has another length"));
         }
         if sealed.key_id != self.key.id() {
-            let why = format!(
-                "object {id} was sealed with key {}, this is key {}",
-                sealed.key_id,
-                self.key.id()
-            );
+            let why =
+                format!("object {id} was sealed with key {}, this is key {}", sealed.key_id, self.key.id());
             return Err(VaultError::Unavailable(why));
         }
-        let key = self
-            .key
-            .unwrap(id, &sealed.wrapped_key)
-            .ok_or_else(|| damaged("its key does not open"))?;
+        let key = self.key.unwrap(id, &sealed.wrapped_key).ok_or_else(|| damaged("its key does not open"))?;
         let Some(span) = format::Span::of(range, sealed.plain_len) else {
             return Ok(Vec::new());
         };
@@ -160,9 +139,9 @@ impl Vault for ObjectVault {
         let parts = parts.map_err(|error| transfer::error(id, error))?;
         match parts.as_slice() {
             [header, _] if header[..] != format::HEADER => Err(damaged("its format is not known")),
-            [_, stored] => span
-                .open(&Cipher::new(&key, id), stored)
-                .ok_or_else(|| damaged("a chunk does not open")),
+            [_, stored] => {
+                span.open(&Cipher::new(&key, id), stored).ok_or_else(|| damaged("a chunk does not open"))
+            }
             _ => Err(damaged("it cannot be read in parts")),
         }
     }
@@ -176,19 +155,13 @@ impl Vault for ObjectVault {
             return Ok(());
         };
         let synced = tokio::task::spawn_blocking(move || File::open(directory)?.sync_all()).await;
-        synced
-            .map_err(io::Error::other)
-            .flatten()
-            .map_err(|error| VaultError::Unavailable(error.to_string()))
+        synced.map_err(io::Error::other).flatten().map_err(|error| VaultError::Unavailable(error.to_string()))
     }
 
     async fn check(&self, id: SegmentId, sealed: &Sealed) -> Result<(), VaultError> {
         let (len, sha256) = transfer::stored(&self.store, id).await?;
         if (len, &sha256) != (sealed.cipher_len, &sealed.cipher_sha256) {
-            return Err(VaultError::Damaged(
-                id,
-                "its bytes are not those that were stored".to_owned(),
-            ));
+            return Err(VaultError::Damaged(id, "its bytes are not those that were stored".to_owned()));
         }
         Ok(())
     }

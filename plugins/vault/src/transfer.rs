@@ -40,10 +40,7 @@ pub async fn upload(
     let encrypting = tokio::task::spawn_blocking(move || encrypt(&cipher, plain, &sender));
     let unavailable = |error: io::Error| VaultError::Unavailable(error.to_string());
 
-    let upload = store
-        .put_multipart(&path(id))
-        .await
-        .map_err(|failed| error(id, failed))?;
+    let upload = store.put_multipart(&path(id)).await.map_err(|failed| error(id, failed))?;
     let mut writer = WriteMultipart::new_with_chunk_size(upload, PART);
     let (mut cipher_len, mut hash) = (0, Sha256::new());
     let mut written = Ok(());
@@ -51,28 +48,17 @@ pub async fn upload(
         cipher_len += chunk.len() as u64;
         hash.update(&chunk);
         writer.put(chunk);
-        written = writer
-            .wait_for_capacity(1)
-            .await
-            .map_err(|failed| error(id, failed));
+        written = writer.wait_for_capacity(1).await.map_err(|failed| error(id, failed));
         if written.is_err() {
             break;
         }
     }
     drop(chunks);
-    let encrypted = encrypting
-        .await
-        .map_err(io::Error::other)
-        .flatten()
-        .map_err(unavailable);
+    let encrypted = encrypting.await.map_err(io::Error::other).flatten().map_err(unavailable);
     match written.and(encrypted) {
         Ok(plain_len) => {
             writer.finish().await.map_err(|failed| error(id, failed))?;
-            Ok(Written {
-                plain_len,
-                cipher_len,
-                cipher_sha256: hex(&hash.finalize()),
-            })
+            Ok(Written { plain_len, cipher_len, cipher_sha256: hex(&hash.finalize()) })
         }
         Err(failed) => {
             // Whatever cannot be taken back now is removed at the next start; nobody has its key.
@@ -116,11 +102,7 @@ fn encrypt(cipher: &Cipher, mut plain: Box<dyn Read + Send>, to: &mpsc::Sender<B
     let mut len = 0;
     for number in 0.. {
         // Only the read after it tells that a full chunk is the last.
-        let after = if filled == CHUNK {
-            fill(&mut plain, &mut next)?
-        } else {
-            0
-        };
+        let after = if filled == CHUNK { fill(&mut plain, &mut next)? } else { 0 };
         let last = after == 0;
         let sealed = cipher.seal(number, last, &chunk[..filled]);
         let sealed = sealed.ok_or_else(|| io::Error::other("longer than an object can be"))?;

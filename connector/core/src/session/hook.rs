@@ -93,7 +93,10 @@ impl Session {
 
     pub(super) fn beaten(&mut self, now: Timestamp) {
         let next = after(now, self.rules.desk.timing.beat);
-        if let Phase::Hook(hook) = &mut self.phase {
+        // Once the call is given back, a late answer to a beat asks for no other.
+        if let Phase::Hook(hook @ Hook { stage: Stage::Playing { .. } | Stage::Waiting { .. }, .. }) =
+            &mut self.phase
+        {
             hook.beat = Some(next);
         }
     }
@@ -249,17 +252,20 @@ impl Session {
         let Some(announce) = self.announce.clone() else {
             return;
         };
-        let event = Event::Announced { leg: self.leg.0.as_str().into(), purposes: announce.purposes.clone() };
-        self.talk.apply(&std::sync::Arc::clone(&self.rules).policy, &event);
-        let prompt = announce.prompt.as_ref();
+        let rules = std::sync::Arc::clone(&self.rules);
+        // What was said is what the prompt names: perhaps more than was needed now, never more than was heard.
+        let line = rules.policy.line(&self.record.line);
+        let prompt = line.and_then(|line| line.prompt(self.talk.facts().language.as_deref()));
+        let purposes = prompt.map_or(announce.purposes, |prompt| prompt.purposes.clone());
         self.journal(
             now,
             What::Announced {
-                purposes: super::names(&announce.purposes),
+                purposes: super::names(&purposes),
                 language: prompt.map(|prompt| prompt.language.to_string()).unwrap_or_default(),
                 version: prompt.map(|prompt| prompt.version.to_string()).unwrap_or_default(),
             },
         );
+        self.talk.apply(&rules.policy, &Event::Announced { leg: self.leg.0.as_str().into(), purposes });
         let timing = &self.rules.desk.timing;
         let wait = match announce.gate {
             Gate::OptIn => timing.opt_in_wait,

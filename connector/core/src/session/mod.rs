@@ -264,13 +264,14 @@ impl Session {
         {
             return Vec::new();
         }
-        self.changed = event.at().unwrap_or(now);
+        self.changed = now;
         match event {
             CallEvent::Returned { at } => self.returned(now, at),
             CallEvent::Played { order, outcome, .. } => self.played(now, order, outcome),
             CallEvent::Pressed { leg, keys, at } => {
                 // The same press, told twice, is one press.
                 if self.pressed.insert((keys.clone(), at)) {
+                    self.changed = at;
                     self.press(now, leg, &keys, at);
                 }
             }

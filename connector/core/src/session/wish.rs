@@ -60,6 +60,7 @@ impl Session {
             return;
         }
         self.parties = parties;
+        self.changed = at;
         let agents: BTreeSet<String> = self.parties.iter().filter_map(|party| self.agent_of(party)).collect();
         if !agents.is_empty() {
             if self.record.talked.is_none() {
@@ -217,7 +218,8 @@ impl Session {
         if self.told.as_ref() == Some(&what) {
             return;
         }
-        if !record && !(self.record.outcome == "recorded" && self.remains()) {
+        let still_recorded = self.record.outcome == "recorded" && self.remains();
+        if !record && !still_recorded {
             let nearest = decision.and_then(|decision| decision.purposes.values().map(|of| of.reason).max());
             let word =
                 nearest.map_or_else(|| shell.unwrap_or("unknown").to_owned(), |reason| reason.to_string());

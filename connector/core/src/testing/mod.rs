@@ -4,11 +4,14 @@
 //! Left out: failures that no fake should offer (a vault that lies); for those a test makes a mock.
 
 pub mod clock;
+pub mod pbx;
+mod pbx_suite;
 pub mod store;
 mod store_suite;
 pub mod vault;
 mod vault_suite;
 
 pub use clock::ManualClock;
+pub use pbx::FakePbx;
 pub use store::MemoryStore;
 pub use vault::MemoryVault;

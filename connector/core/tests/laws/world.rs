@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use temoin_core::command::{Command, DriverError, Order, Release, Reply};
-use temoin_core::desk::{Desk, Text};
-use temoin_core::event::{Arrival, CallEvent, Party, Playback, Role};
-use temoin_core::id::{CallId, LegId, OrderNo, SegmentId};
+use temoin_core::desk::Text;
+use temoin_core::event::{CallEvent, Party, Playback};
+use temoin_core::id::{LegId, OrderNo, SegmentId};
 use temoin_core::journal::What;
-use temoin_core::ports::{Drawn, StoreError};
+use temoin_core::ports::{CallRecord, Drawn, StoreError};
 use temoin_core::segment::{Closing, Ending};
 use temoin_core::session::{Rules, Session};
+
+use crate::cast::{Who, arrival};
 
 /// What the generator does to a call.
 #[derive(Clone, Debug)]
@@ -37,43 +39,6 @@ pub enum Act {
     LockStore(u32),
     /// The PBX does not answer orders for so long.
     Deaf(u32),
-}
-
-/// Who can be in a bridge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Who {
-    Amel,
-    Bruno,
-    Exempt,
-    Stranger,
-    OtherCustomer,
-    Spy,
-}
-
-impl Who {
-    fn party(self, held: bool) -> Party {
-        let (leg, extension, role) = match self {
-            Self::Amel => ("amel-1", Some("2001"), Role::Member),
-            Self::Bruno => ("bruno-1", Some("2002"), Role::Member),
-            Self::Exempt => ("exempt-1", Some("4100"), Role::Member),
-            Self::Stranger => ("stranger-1", Some("2999"), Role::Member),
-            Self::OtherCustomer => ("other-1", None, Role::Member),
-            Self::Spy => ("spy-1", Some("2777"), Role::Listener),
-        };
-        Party {
-            leg: LegId(leg.into()),
-            extension: extension.map(str::to_owned),
-            agent: None,
-            customer_of: (self == Self::OtherCustomer).then(|| CallId("another".into())),
-            role,
-            held: held && matches!(self, Self::Amel | Self::Bruno),
-        }
-    }
-
-    /// Whose voice must be in nothing that is kept.
-    pub fn is_forbidden(self) -> bool {
-        !matches!(self, Self::Amel | Self::Bruno)
-    }
 }
 
 /// What must not be recorded at an instant, and why.
@@ -116,6 +81,8 @@ pub struct World {
     /// Whether the lot falls on this call.
     selected: bool,
     silent: bool,
+    /// Whether everything is told twice.
+    twice: bool,
     /// Events on their way: when, what.
     mail: Vec<(i64, CallEvent)>,
     playing: Option<(OrderNo, Text, i64)>,
@@ -133,6 +100,8 @@ pub struct World {
     pub closed: BTreeMap<SegmentId, Closing>,
     pub amended: BTreeMap<SegmentId, Vec<String>>,
     pub recorded: Vec<SegmentId>,
+    /// When the recorder was started, and which stopped.
+    pub recorder: Vec<(i64, Option<SegmentId>)>,
     /// Closed after a restart.
     reconciled: BTreeSet<SegmentId>,
     pub truth: Truth,
@@ -146,10 +115,19 @@ pub struct World {
 const REPLY: i64 = 5;
 /// A disk is done within this.
 const DISK: i64 = 8;
+/// What is old.
+const LATE: i64 = 700;
 
 impl World {
     /// `silent`: no prompt can be played to its end.
-    pub fn new(rules: Arc<Rules>, start: Timestamp, seed: u8, selected: bool, silent: bool) -> Self {
+    pub fn new(
+        rules: Arc<Rules>,
+        start: Timestamp,
+        seed: u8,
+        selected: bool,
+        silent: bool,
+        twice: bool,
+    ) -> Self {
         let (session, commands) = Session::begin(start, arrival(start), Arc::clone(&rules), [seed; 32]);
         let mut world = Self {
             rules,
@@ -159,6 +137,7 @@ impl World {
             seed,
             selected,
             silent,
+            twice,
             mail: Vec::new(),
             playing: None,
             released: None,
@@ -175,6 +154,7 @@ impl World {
             closed: BTreeMap::new(),
             amended: BTreeMap::new(),
             recorded: Vec::new(),
+            recorder: Vec::new(),
             reconciled: BTreeSet::new(),
             truth: Truth::default(),
             seen: Seen::default(),
@@ -201,13 +181,28 @@ impl World {
     /// Something happens on the PBX now; it is told a little later, unless nobody listens.
     fn tell(&mut self, event: CallEvent) {
         if self.gap_until.is_none() {
-            // Every third event comes twice: that must change nothing.
-            let at = self.ms + 2;
-            if self.mail.len().is_multiple_of(3) {
-                self.mail.push((at, event.clone()));
-            }
-            self.mail.push((at, event));
+            self.post(2, event);
         }
+    }
+
+    /// Puts an event on its way. Told twice, it comes once more at once, and what names its own instant or order comes
+    /// again when it is old.
+    fn post(&mut self, delay: i64, event: CallEvent) {
+        let at = self.ms + delay;
+        if self.twice {
+            self.mail.push((at, event.clone()));
+            let is_state = matches!(
+                event,
+                CallEvent::Parties { .. }
+                    | CallEvent::LinkLost { .. }
+                    | CallEvent::LinkBack
+                    | CallEvent::Noted { .. }
+            );
+            if !is_state {
+                self.mail.push((at + LATE, event.clone()));
+            }
+        }
+        self.mail.push((at, event));
     }
 
     fn parties(&self) -> Vec<Party> {
@@ -319,7 +314,7 @@ impl World {
                 if self.released.is_some() && self.gap_until.is_none() {
                     self.seen.gap |= self.recorder_runs();
                     let since = self.at(self.ms);
-                    self.mail.push((self.ms + 1, CallEvent::LinkLost { since }));
+                    self.post(1, CallEvent::LinkLost { since });
                     self.gap_until = Some(self.ms + i64::from(*ms));
                 }
             }
@@ -361,11 +356,7 @@ impl World {
         self.run_tapes(1000);
         // What the engine does: adopt the leg, stop what runs, close what was open by the pure rule.
         let now = self.at(self.ms);
-        let record = self.commands.iter().rev().find_map(|command| match command {
-            Command::Index(record) => Some(record.clone()),
-            _ => None,
-        });
-        let record = record.expect("every call is in the index");
+        let record = self.record().expect("every call is in the index").clone();
         let rules = Arc::clone(&self.rules);
         let past: Vec<_> = self.opened.iter().map(|id| self.segment(*id)).collect();
         let leg = LegId("c".into());
@@ -391,6 +382,14 @@ impl World {
         for event in [CallEvent::Noted { keys }, CallEvent::Parties { parties, at }, CallEvent::LinkBack] {
             self.step(event);
         }
+    }
+
+    /// The call as the index has it.
+    pub fn record(&self) -> Option<&CallRecord> {
+        self.commands.iter().rev().find_map(|command| match command {
+            Command::Index(record) => Some(record),
+            _ => None,
+        })
     }
 
     fn segment(&self, id: SegmentId) -> temoin_core::ports::SegmentRecord {
@@ -434,9 +433,9 @@ impl World {
         if self.gap_until.is_some() {
             // Found gone when the link is back.
             self.gap_until = None;
-            self.mail.push((self.ms + 300, CallEvent::Ended { at }));
+            self.post(300, CallEvent::Ended { at });
         } else {
-            self.mail.push((self.ms + 2, CallEvent::Ended { at }));
+            self.post(2, CallEvent::Ended { at });
         }
         self.deaf_until = 0;
         self.locked_until = 0;
@@ -493,7 +492,7 @@ impl World {
         let (parties, at) = (self.parties(), self.at(self.ms));
         let keys = Some(self.notes.clone());
         for event in [CallEvent::Noted { keys }, CallEvent::Parties { parties, at }, CallEvent::LinkBack] {
-            self.mail.push((self.ms + 1, event));
+            self.post(1, event);
         }
     }
 
@@ -509,10 +508,10 @@ impl World {
                     let (id, locked) = (segment.id, self.ms < self.locked_until);
                     if locked {
                         let away = StoreError::Unavailable("locked".into());
-                        self.mail.push((self.ms + DISK, CallEvent::NotOpened(id, away)));
+                        self.post(DISK, CallEvent::NotOpened(id, away));
                     } else {
                         self.opened.insert(id);
-                        self.mail.push((self.ms + DISK, CallEvent::Opened(id)));
+                        self.post(DISK, CallEvent::Opened(id));
                     }
                 }
                 Command::Draw(ballots) => {
@@ -521,7 +520,7 @@ impl World {
                         before: Default::default(),
                         selected: self.selected,
                     });
-                    self.mail.push((self.ms + DISK, CallEvent::Drawn(drawn.collect())));
+                    self.post(DISK, CallEvent::Drawn(drawn.collect()));
                 }
                 Command::Close(id, closing, _) => {
                     assert!(self.closed.insert(*id, closing.clone()).is_none(), "{id} was closed twice");
@@ -537,12 +536,17 @@ impl World {
     }
 
     fn order(&mut self, number: OrderNo, order: &Order) {
+        match order {
+            Order::Record(id) => self.recorder.push((self.ms, Some(*id))),
+            Order::Stop => self.recorder.push((self.ms, None)),
+            _ => {}
+        }
         if self.gap_until.is_some() {
-            self.mail.push((self.ms + 1, CallEvent::Failed { order: number, error: DriverError::Unsent }));
+            self.post(1, CallEvent::Failed { order: number, error: DriverError::Unsent });
             return;
         }
         if self.ended {
-            self.mail.push((self.ms + 1, CallEvent::Failed { order: number, error: DriverError::Gone }));
+            self.post(1, CallEvent::Failed { order: number, error: DriverError::Gone });
             return;
         }
         let mut reply = Reply::default();
@@ -579,7 +583,7 @@ impl World {
             CallEvent::Done { order: number, reply }
         };
         let delay = if self.ms < self.deaf_until { 2000 } else { REPLY };
-        self.mail.push((self.ms + delay, event));
+        self.post(delay, event);
     }
 
     /// What would be kept: segment, from, until, in milliseconds.
@@ -611,45 +615,5 @@ impl World {
                 _ => false,
             })
             || self.reconciled.contains(&id)
-    }
-}
-
-fn arrival(at: Timestamp) -> Arrival {
-    Arrival {
-        call: CallId("c".into()),
-        leg: LegId("c".into()),
-        line: "accueil".into(),
-        direction: temoin_core::words::Direction::Inbound,
-        queue: None,
-        language: Some("fr".into()),
-        number: Some("+33199000123".into()),
-        at,
-    }
-}
-
-/// A desk with a sound for every text, named by it.
-pub fn desk() -> Desk {
-    let texts = [
-        Text::OptOut,
-        Text::OptIn,
-        Text::Notice,
-        Text::Info,
-        Text::Refused,
-        Text::Unavailable,
-        Text::Alternative,
-    ];
-    let sounds = texts.map(|text| {
-        let media = temoin_core::command::Media {
-            name: format!("/sounds/{text:?}"),
-            length: std::time::Duration::from_millis(1500),
-            language: "fr".into(),
-        };
-        (text, media)
-    });
-    Desk {
-        hash: "desk".into(),
-        extensions: [("2001", "amel"), ("2002", "bruno")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
-        sounds: [("fr".to_owned(), sounds.into())].into(),
-        ..Desk::default()
     }
 }

@@ -38,10 +38,7 @@ async fn a_restart_after_any_step_ends_in_the_same_index() {
     let reference = prepare().await;
     let steps = Arc::new(Mutex::new(Vec::new()));
     let seen = steps.clone();
-    work(reference.path(), move |id, step| {
-        seen.lock().expect("lock").push((id, step))
-    })
-    .await;
+    work(reference.path(), move |id, step| seen.lock().expect("lock").push((id, step))).await;
     let steps = steps.lock().expect("lock").clone();
     let expected = ending(reference.path()).await;
     assert_eq!(
@@ -49,11 +46,7 @@ async fn a_restart_after_any_step_ends_in_the_same_index() {
         12,
         "every step is taken: {steps:?}"
     );
-    assert_eq!(
-        expected.iter().filter(|line| line.contains("kept:")).count(),
-        3,
-        "{expected:#?}"
-    );
+    assert_eq!(expected.iter().filter(|line| line.contains("kept:")).count(), 3, "{expected:#?}");
 
     for (n, (id, step)) in steps.iter().enumerate() {
         let dir = prepare().await;
@@ -68,11 +61,7 @@ async fn a_restart_after_any_step_ends_in_the_same_index() {
         assert!(!status.success(), "it died after step {n}, {step:?} of {id}");
         assert_nothing_is_lost(dir.path()).await;
         work(dir.path(), |_, _| {}).await;
-        assert_eq!(
-            ending(dir.path()).await,
-            expected,
-            "died after step {n}, {step:?} of {id}"
-        );
+        assert_eq!(ending(dir.path()).await, expected, "died after step {n}, {step:?} of {id}");
     }
 }
 
@@ -87,20 +76,9 @@ async fn prepare() -> TempDir {
     store.commit(open(4, closing(1_000))).await.expect("commit");
     put(&spool, 4, |file| file);
     work(dir.path(), |_, _| {}).await;
-    store
-        .commit(vec![Change::Amend(id(4), vec![], Deadlines::default())])
-        .await
-        .expect("commit");
-    let nothing = Closing {
-        kept: vec![],
-        ..closing(1_000)
-    };
-    let rest = [
-        open(1, closing(1_000)),
-        open(2, closing(1_000)),
-        open(3, nothing),
-        open(5, closing(1_000)),
-    ];
+    store.commit(vec![Change::Amend(id(4), vec![], Deadlines::default())]).await.expect("commit");
+    let nothing = Closing { kept: vec![], ..closing(1_000) };
+    let rest = [open(1, closing(1_000)), open(2, closing(1_000)), open(3, nothing), open(5, closing(1_000))];
     store.commit(rest.concat()).await.expect("commit");
     put(&spool, 1, |file| file);
     put(&spool, 2, |mut file| {
@@ -120,14 +98,9 @@ fn put(spool: &Path, n: u8, change: fn(Vec<u8>) -> Vec<u8>) {
 /// Passes until nothing is left to do.
 async fn work(directory: &Path, hook: impl Fn(SegmentId, Step) + Send + Sync + 'static) {
     let clock = Arc::new(ManualClock::new(end(120_000)));
-    let settings = Settings {
-        parallel: 1,
-        ..Settings::new(directory.join("spool"))
-    };
+    let settings = Settings { parallel: 1, ..Settings::new(directory.join("spool")) };
     let (store, vault) = (Arc::new(store(directory).await), Arc::new(vault(directory).await));
-    let keeper = Keeper::new(store, vault, clock.clone(), settings)
-        .expect("keeper")
-        .with_hook(hook);
+    let keeper = Keeper::new(store, vault, clock.clone(), settings).expect("keeper").with_hook(hook);
     for _ in 0..10 {
         let progress = keeper.pass().await;
         assert_eq!((progress.failed, progress.blocked), (0, false));
@@ -141,29 +114,19 @@ async fn work(directory: &Path, hook: impl Fn(SegmentId, Step) + Send + Sync + '
 
 async fn store(directory: &Path) -> SqliteStore {
     let path = directory.join("index.db");
-    SqliteStore::open(&path, "node-1", "site-1", Options::default())
-        .await
-        .expect("store")
+    SqliteStore::open(&path, "node-1", "site-1", Options::default()).await.expect("store")
 }
 
 async fn vault(directory: &Path) -> ObjectVault {
-    ObjectVault::local(&directory.join("vault"), &directory.join("key"))
-        .await
-        .expect("vault")
+    ObjectVault::local(&directory.join("vault"), &directory.join("key")).await.expect("vault")
 }
 
 /// Whenever the process died: a recording that is to be kept is in the vault or still in the spool.
 async fn assert_nothing_is_lost(directory: &Path) {
     let (store, vault) = (store(directory).await, vault(directory).await);
     for n in [1, 2] {
-        let row = store
-            .segments(SegmentQuery::Id(id(n)))
-            .await
-            .expect("segments")
-            .remove(0);
-        let in_spool = ["in", "out"]
-            .iter()
-            .all(|side| file(&directory.join("spool"), n, side).exists());
+        let row = store.segments(SegmentQuery::Id(id(n))).await.expect("segments").remove(0);
+        let in_spool = ["in", "out"].iter().all(|side| file(&directory.join("spool"), n, side).exists());
         let in_vault = match &row.sealed {
             Some(sealed) => {
                 let audio = vault.read(id(n), sealed, 0..u64::MAX).await.expect("read");
@@ -185,11 +148,7 @@ async fn ending(directory: &Path) -> Vec<String> {
 
     let mut lines = Vec::new();
     for n in 1..=5 {
-        let row = store
-            .segments(SegmentQuery::Id(id(n)))
-            .await
-            .expect("segments")
-            .remove(0);
+        let row = store.segments(SegmentQuery::Id(id(n))).await.expect("segments").remove(0);
         let (state, key, disposed) = (row.state, row.sealed.is_some(), row.disposed.is_some());
         lines.push(format!(
             "{n}: {state:?} {:?} {:?} {:?} {key} {disposed}",
@@ -217,16 +176,10 @@ async fn ending(directory: &Path) -> Vec<String> {
 }
 
 fn assert_no_plain_audio(directory: &Path) {
-    let (customer, agent) = (
-        wav(&tone(RATE, 440.0, 0.5, 8_000)),
-        wav(&tone(RATE, 620.0, 0.5, 8_000)),
-    );
+    let (customer, agent) = (wav(&tone(RATE, 440.0, 0.5, 8_000)), wav(&tone(RATE, 620.0, 0.5, 8_000)));
     let (customer, agent) = (&customer[1_000..1_032], &agent[1_000..1_032]);
-    let joined: Vec<u8> = customer
-        .chunks(2)
-        .zip(agent.chunks(2))
-        .flat_map(|(l, r)| [l, r].concat())
-        .collect();
+    let joined: Vec<u8> =
+        customer.chunks(2).zip(agent.chunks(2)).flat_map(|(l, r)| [l, r].concat()).collect();
     let patterns: [&[u8]; 3] = [customer, agent, &joined];
     let mut directories = vec![directory.to_owned()];
     let mut looked_at = 0;
@@ -239,10 +192,7 @@ fn assert_no_plain_audio(directory: &Path) {
             }
             let bytes = fs::read(&path).expect("read");
             for pattern in patterns {
-                assert!(
-                    !bytes.windows(pattern.len()).any(|window| window == pattern),
-                    "in plain: {path:?}"
-                );
+                assert!(!bytes.windows(pattern.len()).any(|window| window == pattern), "in plain: {path:?}");
             }
             looked_at += 1;
         }

@@ -56,14 +56,12 @@ async fn a_vault_that_gives_back_other_bytes_is_not_believed() {
         let lying = Arc::new(AtomicU32::new(3));
         let mut mock = MockLying::new();
         let vault = house.vault.clone();
-        mock.expect_seal()
-            .returning(move |id, plain| block_on(vault.seal(id, plain)));
+        mock.expect_seal().returning(move |id, plain| block_on(vault.seal(id, plain)));
         let (vault, left) = (house.vault.clone(), lying.clone());
         mock.expect_read().returning(move |id, sealed, range| {
             let bytes = block_on(vault.read(id, sealed, range));
-            let lies = left
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
-                .is_ok();
+            let lies =
+                left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
             if lies { bytes.map(lie) } else { bytes }
         });
         let settings = Settings::new(house.dir.path().join("spool"));
@@ -102,15 +100,7 @@ async fn an_index_that_fails_between_two_commits_ends_in_the_same_story() {
             let keeper = keeper_on_failing_index(&house, fails_at, failure);
             house.close(1, closing(1_000)).await;
             house.record(1, &tone(RATE, 440.0, 0.5, 8_000), &tone(RATE, 620.0, 0.5, 8_000));
-            house
-                .close(
-                    2,
-                    Closing {
-                        kept: vec![],
-                        ..closing(1_000)
-                    },
-                )
-                .await;
+            house.close(2, Closing { kept: vec![], ..closing(1_000) }).await;
             house.record(2, &[9; 8_000], &[9; 8_000]);
             house.close(3, closing(1_000)).await;
             house.clock.advance(Duration::from_secs(61));
@@ -121,20 +111,12 @@ async fn an_index_that_fails_between_two_commits_ends_in_the_same_story() {
                 assert!(!keeper.pass().await.blocked);
             }
             let case = format!("{failure:?} commit {fails_at}");
-            let states = [
-                house.row(1).await.state,
-                house.row(2).await.state,
-                house.row(3).await.state,
-            ];
+            let states = [house.row(1).await.state, house.row(2).await.state, house.row(3).await.state];
             assert_eq!(states, [State::Kept, State::Disposed, State::Disposed], "{case}");
             assert_eq!(house.spool(), Vec::<String>::new(), "{case}");
             let mut story: Vec<_> = house.story().await.iter().map(word).collect();
             story.sort_unstable();
-            assert_eq!(
-                story,
-                ["disposed", "disposed", "erasing", "erasing", "kept", "lost"],
-                "{case}"
-            );
+            assert_eq!(story, ["disposed", "disposed", "erasing", "erasing", "kept", "lost"], "{case}");
             let report = verify(&*house.store, &*house.vault).await.expect("verify");
             assert!(report.is_sound(), "{case}: {report:?}");
         }
@@ -146,15 +128,7 @@ async fn a_vault_that_is_away_is_tried_again_with_pauses() {
     let house = House::new();
     house.close(1, closing(1_000)).await;
     house.record(1, &tone(RATE, 440.0, 0.5, 8_000), &tone(RATE, 620.0, 0.5, 8_000));
-    house
-        .close(
-            2,
-            Closing {
-                kept: vec![],
-                ..closing(1_000)
-            },
-        )
-        .await;
+    house.close(2, Closing { kept: vec![], ..closing(1_000) }).await;
     house.record(2, &[9; 8_000], &[9; 8_000]);
     house.vault.away(true);
     for _ in 0..600 {
@@ -162,37 +136,15 @@ async fn a_vault_that_is_away_is_tried_again_with_pauses() {
         house.clock.advance(Duration::from_secs(1));
     }
     // 1, 2, 4, 8, 16, 32 and then every 60 s: 16 tries in ten minutes, each for two segments.
-    assert!(
-        (20..=40).contains(&house.keeper.alarms()),
-        "{}",
-        house.keeper.alarms()
-    );
+    assert!((20..=40).contains(&house.keeper.alarms()), "{}", house.keeper.alarms());
     assert_eq!(house.row(1).await.state, State::Closed);
     assert!(house.path(1, "in").exists());
-    assert!(
-        !house.path(2, "in").exists(),
-        "plain audio that must not exist does not wait for the vault"
-    );
+    assert!(!house.path(2, "in").exists(), "plain audio that must not exist does not wait for the vault");
     assert_eq!(house.row(2).await.state, State::Doomed);
     house.vault.away(false);
     house.clock.advance(Duration::from_secs(60));
-    assert_eq!(
-        house.keeper.pass().await,
-        Progress {
-            kept: 1,
-            disposed: 1,
-            ..Progress::default()
-        }
-    );
-    assert_eq!(
-        house
-            .story()
-            .await
-            .iter()
-            .filter(|what| word(what) == "erasing")
-            .count(),
-        1
-    );
+    assert_eq!(house.keeper.pass().await, Progress { kept: 1, disposed: 1, ..Progress::default() });
+    assert_eq!(house.story().await.iter().filter(|what| word(what) == "erasing").count(), 1);
 }
 
 #[tokio::test]
@@ -201,20 +153,11 @@ async fn an_index_or_spool_that_is_away_blocks_and_loses_nothing() {
     house.close(1, closing(1_000)).await;
     house.clock.advance(Duration::from_secs(61));
     house.store.away(true);
-    assert_eq!(
-        house.keeper.pass().await,
-        Progress {
-            blocked: true,
-            ..Progress::default()
-        }
-    );
+    assert_eq!(house.keeper.pass().await, Progress { blocked: true, ..Progress::default() });
     house.store.away(false);
     let (spool, aside) = (house.dir.path().join("spool"), house.dir.path().join("aside"));
     fs::rename(&spool, &aside).expect("rename");
-    assert!(
-        house.keeper.pass().await.blocked,
-        "files that cannot be seen are not missing"
-    );
+    assert!(house.keeper.pass().await.blocked, "files that cannot be seen are not missing");
     assert_eq!(house.row(1).await.state, State::Closed);
     fs::rename(&aside, &spool).expect("rename");
     house.record(1, &tone(RATE, 440.0, 0.5, 8_000), &tone(RATE, 620.0, 0.5, 8_000));
@@ -235,43 +178,21 @@ async fn verify_tells_where_the_chain_breaks() {
     let changes: [(Change, u64, Option<Broken>); 5] = [
         (|_| {}, 3, None),
         (|links| links[2].content = None, 3, None),
-        (
-            |links| links[1].content.as_mut().expect("content").payload[20] ^= 1,
-            1,
-            Some(Broken::Changed(2)),
-        ),
-        (
-            |links| links[1].site = "elsewhere".into(),
-            1,
-            Some(Broken::Unchained(2)),
-        ),
-        (
-            |links| drop(links.remove(1)),
-            1,
-            Some(Broken::Hole {
-                expected: 2,
-                found: 3,
-            }),
-        ),
+        (|links| links[1].content.as_mut().expect("content").payload[20] ^= 1, 1, Some(Broken::Changed(2))),
+        (|links| links[1].site = "elsewhere".into(), 1, Some(Broken::Unchained(2))),
+        (|links| drop(links.remove(1)), 1, Some(Broken::Hole { expected: 2, found: 3 })),
     ];
     for (change, rows, broken) in changes {
         let mut links = good.clone();
         change(&mut links);
         let mut mock = MockFailing::new();
         mock.expect_chain().returning(move |after, limit| {
-            Ok(links
-                .iter()
-                .filter(|link| link.seq > after)
-                .take(limit as usize)
-                .cloned()
-                .collect())
+            Ok(links.iter().filter(|link| link.seq > after).take(limit as usize).cloned().collect())
         });
         let store = house.store.clone();
-        mock.expect_segments()
-            .returning(move |query| block_on(store.segments(query)));
+        mock.expect_segments().returning(move |query| block_on(store.segments(query)));
         let store = house.store.clone();
-        mock.expect_story()
-            .returning(move |call| block_on(store.story(call)));
+        mock.expect_story().returning(move |call| block_on(store.story(call)));
         let report = verify(&mock, &*house.vault).await.expect("verify");
         assert_eq!((report.rows, &report.broken), (rows, &broken));
         assert_eq!(report.is_sound(), broken.is_none());
@@ -291,15 +212,10 @@ fn keeper_on_failing_index(house: &House, fails_at: u32, failure: Failure) -> Ke
         }
     });
     let store = house.store.clone();
-    mock.expect_segments()
-        .returning(move |query| block_on(store.segments(query)));
+    mock.expect_segments().returning(move |query| block_on(store.segments(query)));
     let store = house.store.clone();
-    mock.expect_story()
-        .returning(move |call| block_on(store.story(call)));
-    let settings = Settings {
-        parallel: 1,
-        ..Settings::new(house.dir.path().join("spool"))
-    };
+    mock.expect_story().returning(move |call| block_on(store.story(call)));
+    let settings = Settings { parallel: 1, ..Settings::new(house.dir.path().join("spool")) };
     Keeper::new(Arc::new(mock), house.vault.clone(), house.clock.clone(), settings).expect("keeper")
 }
 

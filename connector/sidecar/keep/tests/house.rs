@@ -36,13 +36,7 @@ impl House {
         let clock = Arc::new(ManualClock::new(end(1_000)));
         let settings = Settings::new(dir.path().join("spool"));
         let keeper = Keeper::new(store.clone(), vault.clone(), clock.clone(), settings).expect("keeper");
-        Self {
-            dir,
-            store,
-            vault,
-            clock,
-            keeper,
-        }
+        Self { dir, store, vault, clock, keeper }
     }
 
     pub async fn commit(&self, changes: Vec<Change>) {
@@ -50,8 +44,7 @@ impl House {
     }
 
     pub async fn close(&self, n: u8, closing: Closing) {
-        self.commit(vec![Change::Open(segment(n)), Change::Close(id(n), closing)])
-            .await;
+        self.commit(vec![Change::Open(segment(n)), Change::Close(id(n), closing)]).await;
     }
 
     pub fn record(&self, n: u8, customer: &[i16], agent: &[i16]) {
@@ -72,20 +65,12 @@ impl House {
     }
 
     pub async fn row(&self, n: u8) -> SegmentRecord {
-        self.store
-            .segments(SegmentQuery::Id(id(n)))
-            .await
-            .expect("segments")
-            .pop()
-            .expect("row")
+        self.store.segments(SegmentQuery::Id(id(n))).await.expect("segments").pop().expect("row")
     }
 
     pub async fn read(&self, row: &SegmentRecord) -> Vec<u8> {
         let sealed = row.sealed.as_ref().expect("sealed");
-        self.vault
-            .read(row.segment.id, sealed, 0..u64::MAX)
-            .await
-            .expect("read")
+        self.vault.read(row.segment.id, sealed, 0..u64::MAX).await.expect("read")
     }
 
     pub async fn story(&self) -> Vec<What> {
@@ -100,9 +85,7 @@ pub fn file(spool: &Path, n: u8, side: &str) -> PathBuf {
 
 pub fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).expect("dir");
-    entries
-        .map(|entry| entry.expect("entry").file_name().into_string().expect("name"))
-        .collect()
+    entries.map(|entry| entry.expect("entry").file_name().into_string().expect("name")).collect()
 }
 
 pub fn entry_of(link: &Link) -> Entry {
@@ -149,10 +132,7 @@ pub fn closing(ms: i64) -> Closing {
 
 pub fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest as _;
-    sha2::Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub async fn until(mut condition: impl FnMut() -> bool) {

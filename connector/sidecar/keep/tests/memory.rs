@@ -33,36 +33,21 @@ async fn child() {
     }
     let house = House::new();
     let directory = house.dir.path();
-    let vault = ObjectVault::local(&directory.join("vault"), &directory.join("key"))
-        .await
-        .expect("vault");
+    let vault = ObjectVault::local(&directory.join("vault"), &directory.join("key")).await.expect("vault");
     let settings = Settings::new(directory.join("spool"));
-    let keeper = Keeper::new(
-        house.store.clone(),
-        Arc::new(vault),
-        house.clock.clone(),
-        settings,
-    );
+    let keeper = Keeper::new(house.store.clone(), Arc::new(vault), house.clock.clone(), settings);
     for side in ["in", "out"] {
         let mut to =
             BufWriter::new(fs::File::create(file(&directory.join("spool"), 1, side)).expect("create"));
-        to.write_all(&riff::header(1, RATE, FRAMES).expect("header"))
-            .expect("write");
+        to.write_all(&riff::header(1, RATE, FRAMES).expect("header")).expect("write");
         for n in 0..FRAMES {
-            to.write_all(&((n % 700) as i16 * 20).to_le_bytes())
-                .expect("write");
+            to.write_all(&((n % 700) as i16 * 20).to_le_bytes()).expect("write");
         }
         to.flush().expect("flush");
     }
     house.close(1, closing(FRAMES as i64 / 8)).await;
     let before = peak();
-    assert_eq!(
-        keeper.expect("keeper").pass().await,
-        Progress {
-            kept: 1,
-            ..Progress::default()
-        }
-    );
+    assert_eq!(keeper.expect("keeper").pass().await, Progress { kept: 1, ..Progress::default() });
     let grown = peak() - before;
     println!("it took {grown} KiB");
     assert!(grown < 14 << 10, "it took {grown} KiB");
@@ -71,9 +56,6 @@ async fn child() {
 /// The most memory that this process ever had, in KiB.
 fn peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("status");
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .expect("VmHWM");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
     line.trim().trim_end_matches(" kB").parse().expect("number")
 }

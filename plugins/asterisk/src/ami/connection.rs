@@ -85,10 +85,7 @@ pub struct Permit {
 impl Permit {
     /// Good until `counter` moves.
     pub fn now(counter: &Arc<AtomicU64>) -> Self {
-        Self {
-            counter: counter.clone(),
-            at: counter.load(Ordering::SeqCst),
-        }
+        Self { counter: counter.clone(), at: counter.load(Ordering::SeqCst) }
     }
 
     /// Whether it still holds.
@@ -120,17 +117,7 @@ pub fn open<S: AsyncRead + AsyncWrite>(stream: S, timing: Timing) -> (Handle, Ru
         heard: Mutex::new((Instant::now(), Timestamp::now())),
     });
     let read = FramedRead::new(read, AmiCodec::default());
-    (
-        Handle {
-            shared: shared.clone(),
-        },
-        Running {
-            shared,
-            read,
-            write,
-            timing,
-        },
-    )
+    (Handle { shared: shared.clone() }, Running { shared, read, write, timing })
 }
 
 impl Handle {
@@ -143,11 +130,7 @@ impl Handle {
         deadline: Instant,
     ) -> impl Future<Output = Result<Message, ActionError>> + Send + use<> {
         let answer = self.enqueue(action, urgency, permit, deadline, None);
-        async move {
-            answer
-                .await
-                .map(|mut messages| messages.pop().unwrap_or_default())
-        }
+        async move { answer.await.map(|mut messages| messages.pop().unwrap_or_default()) }
     }
 
     /// Enqueues an action that is answered by a list of events; the future waits for its end. The first message is
@@ -174,17 +157,7 @@ impl Handle {
         list: Option<Vec<Message>>,
     ) -> impl Future<Output = Result<Vec<Message>, ActionError>> + Send + use<> {
         let (tell, told) = oneshot::channel();
-        let id = self.shared.enqueue(
-            action,
-            urgency,
-            permit,
-            deadline,
-            Pending {
-                tell,
-                list,
-                sent: false,
-            },
-        );
+        let id = self.shared.enqueue(action, urgency, permit, deadline, Pending { tell, list, sent: false });
         let shared = self.shared.clone();
         async move {
             match timeout_at(deadline, told).await {
@@ -199,12 +172,7 @@ impl Handle {
 impl<S: AsyncRead + AsyncWrite + Send> Running<S> {
     /// Runs until the link is lost. Events go to `hear`; every action without an answer is told.
     pub async fn run(self, hear: impl FnMut(Event) + Send) -> Lost {
-        let Self {
-            shared,
-            mut read,
-            mut write,
-            timing,
-        } = self;
+        let Self { shared, mut read, mut write, timing } = self;
         let why = tokio::select! {
             why = reading(&shared, &mut read, hear) => why,
             error = writing(&shared, &mut write) => format!("writing: {error}"),
@@ -258,11 +226,7 @@ async fn watching(shared: &Arc<Shared>, timing: Timing) {
             return;
         }
         let (tell, _) = oneshot::channel();
-        let pending = Pending {
-            tell,
-            list: None,
-            sent: false,
-        };
+        let pending = Pending { tell, list: None, sent: false };
         shared.enqueue(Action::new("Ping"), Urgency::Urgent, None, lost, pending);
     }
 }
@@ -317,12 +281,7 @@ impl Shared {
             Err(error) => ActionError::Invalid(error.to_string()),
             Ok(bytes) => {
                 state.pending.insert(id, pending);
-                let job = Job {
-                    id,
-                    bytes,
-                    deadline,
-                    permit,
-                };
+                let job = Job { id, bytes, deadline, permit };
                 match urgency {
                     Urgency::Urgent => state.urgent.push_back(job),
                     Urgency::Normal => state.normal.push_back(job),
@@ -406,11 +365,7 @@ impl Shared {
         state.urgent.clear();
         state.normal.clear();
         for (_, Pending { tell, sent, .. }) in state.pending.drain() {
-            let _ = tell.send(Err(if sent {
-                ActionError::Unknown
-            } else {
-                ActionError::Unsent
-            }));
+            let _ = tell.send(Err(if sent { ActionError::Unknown } else { ActionError::Unsent }));
         }
     }
 }

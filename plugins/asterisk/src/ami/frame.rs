@@ -62,18 +62,12 @@ impl Message {
     /// The first value under this key. The PBX's own keys come before what a dialplan may have added, so the first one
     /// is the one to believe.
     pub fn first(&self, key: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(k, _)| k.eq_ignore_ascii_case(key))
-            .map(|(_, v)| v.as_str())
+        self.headers.iter().find(|(k, _)| k.eq_ignore_ascii_case(key)).map(|(_, v)| v.as_str())
     }
 
     /// All values under this key.
     pub fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
-        self.headers
-            .iter()
-            .filter(move |(k, _)| k.eq_ignore_ascii_case(key))
-            .map(|(_, v)| v.as_str())
+        self.headers.iter().filter(move |(k, _)| k.eq_ignore_ascii_case(key)).map(|(_, v)| v.as_str())
     }
 
     /// A channel variable, as `ChanVariable: NAME=value` lines (with `prefix` before the key) carry it.
@@ -103,10 +97,7 @@ pub fn timestamp(text: &str) -> Option<Timestamp> {
 impl Action {
     /// An action without lines yet.
     pub fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            headers: Vec::new(),
-        }
+        Self { name, headers: Vec::new() }
     }
 
     /// With one line more.
@@ -166,11 +157,7 @@ impl Decoder for AmiCodec {
             }
         }
         self.searched = src.len();
-        if self.bytes + src.len() > MAX_BYTES {
-            Err(FrameError::TooLong)
-        } else {
-            Ok(None)
-        }
+        if self.bytes + src.len() > MAX_BYTES { Err(FrameError::TooLong) } else { Ok(None) }
     }
 
     /// What the end cut off is no message.
@@ -188,19 +175,12 @@ impl Encoder<(&Action, u64)> for AmiCodec {
     type Error = FrameError;
 
     fn encode(&mut self, (action, id): (&Action, u64), out: &mut BytesMut) -> Result<(), FrameError> {
-        if let Some((key, _)) = action
-            .headers
-            .iter()
-            .find(|(_, value)| value.contains(['\r', '\n', '\0']))
-        {
+        if let Some((key, _)) = action.headers.iter().find(|(_, value)| value.contains(['\r', '\n', '\0'])) {
             return Err(FrameError::LineEnd(key));
         }
         let id = id.to_string();
         let own = [("Action", action.name), ("ActionID", id.as_str())];
-        for (key, value) in own
-            .into_iter()
-            .chain(action.headers.iter().map(|(k, v)| (*k, v.as_str())))
-        {
+        for (key, value) in own.into_iter().chain(action.headers.iter().map(|(k, v)| (*k, v.as_str()))) {
             for part in [key, ": ", value, "\r\n"] {
                 out.put_slice(part.as_bytes());
             }

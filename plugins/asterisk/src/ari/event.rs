@@ -10,19 +10,12 @@ pub struct View<'a>(pub &'a Value);
 impl<'a> View<'a> {
     /// The text at this path, where there is one.
     pub fn text(self, path: &[&str]) -> Option<&'a str> {
-        path.iter()
-            .try_fold(self.0, |value, key| value.get(key))?
-            .as_str()
+        path.iter().try_fold(self.0, |value, key| value.get(key))?.as_str()
     }
 
     /// The texts of the array under this key.
     pub fn texts(self, key: &str) -> impl Iterator<Item = &'a str> {
-        self.0
-            .get(key)
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
+        self.0.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
     }
 
     /// When it happened, to the millisecond: `2026-11-21T17:39:01.012+0000`, an offset without the colon.
@@ -35,10 +28,7 @@ fn timestamp(text: &str) -> Option<Timestamp> {
     if let Ok(at) = text.parse() {
         return Some(at);
     }
-    jiff::fmt::strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", text)
-        .ok()?
-        .to_timestamp()
-        .ok()
+    jiff::fmt::strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", text).ok()?.to_timestamp().ok()
 }
 
 #[cfg(test)]

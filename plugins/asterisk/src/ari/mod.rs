@@ -27,18 +27,13 @@ impl Address {
     pub(crate) fn new(config: &AriConfig) -> Result<Self, StartError> {
         use base64::Engine;
         let place = Place::Ari;
-        let fault = |why: &str| StartError::Address {
-            place,
-            why: why.into(),
-        };
+        let fault = |why: &str| StartError::Address { place, why: why.into() };
         let text = config.url.trim_end_matches('/');
         let text = text.strip_suffix("/ari").unwrap_or(text);
         let base = reqwest::Url::parse(&format!("{text}/ari/")).map_err(|e| fault(&e.to_string()))?;
         let host = base.host_str().ok_or_else(|| fault("no host in it"))?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = base
-            .port_or_known_default()
-            .ok_or_else(|| fault("no port in it"))?;
+        let port = base.port_or_known_default().ok_or_else(|| fault("no port in it"))?;
         let tls = match (base.scheme(), &config.tls) {
             ("http", None) => None,
             ("https", Some(tls)) => Some(tls::Client::new(place, &host, tls)?),
@@ -49,13 +44,6 @@ impl Address {
         let pair = format!("{}:{}", config.user, config.password.expose());
         let authorization = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
         let server_name = config.tls.as_ref().and_then(|tls| tls.server_name.clone());
-        Ok(Self {
-            base,
-            host,
-            port,
-            authorization,
-            tls,
-            server_name,
-        })
+        Ok(Self { base, host, port, authorization, tls, server_name })
     }
 }

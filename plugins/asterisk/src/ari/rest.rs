@@ -38,11 +38,7 @@ pub(crate) struct Answer {
 impl Answer {
     /// Asterisk's own words for a refusal.
     pub(crate) fn message(&self) -> String {
-        let text = self
-            .body
-            .get("message")
-            .and_then(Value::as_str)
-            .unwrap_or("no message");
+        let text = self.body.get("message").and_then(Value::as_str).unwrap_or("no message");
         format!("{} {text}", self.status)
     }
 }
@@ -62,10 +58,7 @@ impl Resolve for Always {
 
 impl Rest {
     pub(crate) fn new(address: &Address) -> Result<Self, StartError> {
-        let fault = |why: String| StartError::Address {
-            place: Place::Ari,
-            why,
-        };
+        let fault = |why: String| StartError::Address { place: Place::Ari, why };
         let mut authorization =
             HeaderValue::from_str(&address.authorization).map_err(|e| fault(e.to_string()))?;
         authorization.set_sensitive(true);

@@ -42,31 +42,20 @@ pub(crate) enum Refusal {
 /// Opens the application's socket.
 pub(crate) async fn connect(address: &Address, app: &str) -> Result<Socket, Refusal> {
     let absent = |e: std::io::Error| Refusal::Absent(e.to_string());
-    let tcp = TcpStream::connect((address.host.as_str(), address.port))
-        .await
-        .map_err(absent)?;
+    let tcp = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(absent)?;
     tcp.set_nodelay(true).map_err(absent)?;
     let stream: Box<dyn Stream> = match &address.tls {
         Some(tls) => Box::new(tls.wrap(tcp).await.map_err(absent)?),
         None => Box::new(tcp),
     };
-    let mut url = address
-        .base
-        .join("events")
-        .map_err(|e| Refusal::Absent(e.to_string()))?;
-    url.query_pairs_mut()
-        .append_pair("app", app)
-        .append_pair("subscribeAll", "false");
+    let mut url = address.base.join("events").map_err(|e| Refusal::Absent(e.to_string()))?;
+    url.query_pairs_mut().append_pair("app", app).append_pair("subscribeAll", "false");
     let url = url.as_str().replacen("http", "ws", 1);
-    let mut request = url
-        .into_client_request()
-        .map_err(|e| Refusal::Absent(e.to_string()))?;
+    let mut request = url.into_client_request().map_err(|e| Refusal::Absent(e.to_string()))?;
     let authorization =
         HeaderValue::from_str(&address.authorization).map_err(|e| Refusal::Absent(e.to_string()))?;
     request.headers_mut().insert("authorization", authorization);
-    let limits = WebSocketConfig::default()
-        .max_message_size(Some(MAX_EVENT))
-        .max_frame_size(Some(MAX_EVENT));
+    let limits = WebSocketConfig::default().max_message_size(Some(MAX_EVENT)).max_frame_size(Some(MAX_EVENT));
     match client_async_with_config(request, stream, Some(limits)).await {
         Ok((socket, _)) => Ok(socket),
         Err(Error::Http(response)) => Err(Refusal::Status(response.status().as_u16())),
@@ -78,10 +67,7 @@ pub(crate) async fn connect(address: &Address, app: &str) -> Result<Socket, Refu
 pub(crate) async fn run(mut socket: Socket, timing: Timing, mut hear: impl FnMut(Value)) -> Lost {
     let (mut heard, mut since) = (Instant::now(), Timestamp::now());
     let mut ping = Instant::now() + timing.ping;
-    let lost = |why: &str, since| Lost {
-        why: why.into(),
-        since,
-    };
+    let lost = |why: &str, since| Lost { why: why.into(), since };
     loop {
         let message = tokio::select! {
             message = socket.next() => message,

@@ -49,12 +49,7 @@ struct Lane {
 impl Hook {
     pub(super) fn new(rest: Rest, notes: mpsc::UnboundedSender<Note>) -> Self {
         let run = RandomState::new().hash_one(0);
-        Self {
-            rest,
-            notes,
-            lanes: Arc::default(),
-            run,
-        }
+        Self { rest, notes, lanes: Arc::default(), run }
     }
 
     /// Enqueues an order; the future waits for its answer.
@@ -117,9 +112,7 @@ impl Hook {
         deadline: Instant,
     ) -> Result<Reply, DriverError> {
         if media.name.contains(',') {
-            return Err(DriverError::Refused(
-                "a comma in a prompt's name would part it in two".into(),
-            ));
+            return Err(DriverError::Refused("a comma in a prompt's name would part it in two".into()));
         }
         let playing = Playing::new(call.clone(), order, media.length);
         let _ = self.notes.send(Note::Playing(playback.into(), playing));
@@ -143,23 +136,13 @@ impl Hook {
             return Ok(Reply::default());
         };
         let _ = self.notes.send(Note::Silenced(playback.clone()));
-        let answer = self
-            .rest
-            .ask(Method::DELETE, &["playbacks", &playback], &[], deadline)
-            .await?;
-        if answer.status == 404 {
-            Ok(Reply::default())
-        } else {
-            taken(&answer)
-        }
+        let answer = self.rest.ask(Method::DELETE, &["playbacks", &playback], &[], deadline).await?;
+        if answer.status == 404 { Ok(Reply::default()) } else { taken(&answer) }
     }
 
     async fn beat(&self, call: &CallId, deadline: Instant) -> Result<Reply, DriverError> {
         let path = ["channels", call.0.as_str(), "variable"];
-        let answer = self
-            .rest
-            .ask(Method::GET, &path, &[("variable", BEAT)], deadline)
-            .await?;
+        let answer = self.rest.ask(Method::GET, &path, &[("variable", BEAT)], deadline).await?;
         match (answer.status, answer.body.get("value").and_then(Value::as_str)) {
             (200, Some("4")) => Ok(Reply::default()),
             (200 | 400, _) => Err(DriverError::Gone),
@@ -178,11 +161,7 @@ impl Hook {
         let query = [("variable", variable), ("value", value)];
         let answer = self.rest.ask(Method::POST, &path, &query, deadline).await?;
         // A function that fails on a channel that is about to leave.
-        if answer.status == 400 {
-            Err(DriverError::Gone)
-        } else {
-            taken(&answer)
-        }
+        if answer.status == 400 { Err(DriverError::Gone) } else { taken(&answer) }
     }
 
     /// Gives the channel back: without context and extension, so that the Gosub around the hook returns.
@@ -198,21 +177,11 @@ impl Hook {
             Release::HangUp => "HANGUP",
         };
         self.set(call, "TEMOIN", verdict, deadline).await?;
-        taken(
-            &self
-                .rest
-                .ask(Method::POST, &["channels", &call.0, "continue"], &[], deadline)
-                .await?,
-        )
+        taken(&self.rest.ask(Method::POST, &["channels", &call.0, "continue"], &[], deadline).await?)
     }
 
     async fn hang_up(&self, call: &CallId, deadline: Instant) -> Result<Reply, DriverError> {
-        taken(
-            &self
-                .rest
-                .ask(Method::DELETE, &["channels", &call.0], &[], deadline)
-                .await?,
-        )
+        taken(&self.rest.ask(Method::DELETE, &["channels", &call.0], &[], deadline).await?)
     }
 }
 

@@ -108,12 +108,7 @@ impl Hub {
             shared,
             notes,
             out,
-            first: Some(First {
-                tell,
-                ami: false,
-                ari: false,
-                absent: false,
-            }),
+            first: Some(First { tell, ami: false, ari: false, absent: false }),
             hook,
             recorders,
             born: Instant::now(),
@@ -191,18 +186,14 @@ impl Hub {
     }
 
     fn ami_event(&mut self, event: &Event) {
-        let own = event
-            .message
-            .first("Uniqueid")
-            .is_some_and(|id| id.starts_with(TRIAL));
+        let own = event.message.first("Uniqueid").is_some_and(|id| id.starts_with(TRIAL));
         let Some(sign) = ami::read(&event.message).filter(|_| !own) else {
             if own {
-                self.heard
-                    .send_modify(|heard| match event.message.first("Event") {
-                        Some("UserEvent") => heard.user = true,
-                        Some("Hangup") => heard.call = true,
-                        _ => {}
-                    });
+                self.heard.send_modify(|heard| match event.message.first("Event") {
+                    Some("UserEvent") => heard.user = true,
+                    Some("Hangup") => heard.call = true,
+                    _ => {}
+                });
                 if event.message.timestamp().is_none() {
                     tracing::warn!("AMI events carry no time: set `timestampevents=yes` in manager.conf");
                 }
@@ -236,13 +227,7 @@ impl Hub {
 
     fn hook_sign(&mut self, at: Timestamp, sign: HookSign) {
         let event = match sign {
-            HookSign::Entered {
-                channel,
-                args,
-                number,
-                language,
-                queue,
-            } => {
+            HookSign::Entered { channel, args, number, language, queue } => {
                 if self.topology.is_gone(&channel.id) {
                     return;
                 }
@@ -276,14 +261,7 @@ impl Hub {
                     return;
                 };
                 let outcome = playing.outcome(failed, at);
-                PbxEvent::Call(
-                    playing.call,
-                    CallEvent::Played {
-                        order: playing.order,
-                        outcome,
-                        at,
-                    },
-                )
+                PbxEvent::Call(playing.call, CallEvent::Played { order: playing.order, outcome, at })
             }
             HookSign::Digit { id, digit } if self.topology.follows(&id) => {
                 let leg = Some(LegId(id.clone()));
@@ -318,11 +296,7 @@ impl Hub {
             Link::Ari => self.ari = false,
         }
         // The signs of the hook that wait for `LinkUp` are not lost: they come before the next one.
-        let hook = self
-            .looking
-            .take()
-            .map(|looking| looking.hook)
-            .unwrap_or_default();
+        let hook = self.looking.take().map(|looking| looking.hook).unwrap_or_default();
         self.answer_waiting(&Err(DriverError::Unsent));
         if std::mem::take(&mut self.up) {
             // While AMI is there, everything about a talk is known, whatever happens to the hook.
@@ -440,22 +414,14 @@ impl Hub {
         for (id, name) in &looking.fresh {
             self.topology.follow(id, name);
         }
-        let at = looking
-            .since
-            .last()
-            .map_or(snapshot.floor, |(at, _)| snapshot.floor.max(*at));
+        let at = looking.since.last().map_or(snapshot.floor, |(at, _)| snapshot.floor.max(*at));
         let since = looking.since.iter().filter(|(at, _)| *at >= snapshot.floor);
         // The parties are restated below; what else was said in the meantime was told already if we were valid.
-        let said: Vec<PbxEvent> = since
-            .flat_map(|(at, sign)| self.topology.apply(now, *at, sign))
-            .collect();
+        let said: Vec<PbxEvent> = since.flat_map(|(at, sign)| self.topology.apply(now, *at, sign)).collect();
         let ended = |event: &PbxEvent| matches!(event, PbxEvent::Call(_, CallEvent::Ended { .. }));
         let parties = |event: &PbxEvent| matches!(event, PbxEvent::Call(_, CallEvent::Parties { .. }));
         let valid = std::mem::replace(&mut self.valid, true);
-        self.emit(
-            said.into_iter()
-                .filter(|event| ended(event) || !(valid || parties(event))),
-        );
+        self.emit(said.into_iter().filter(|event| ended(event) || !(valid || parties(event))));
         let was_up = std::mem::replace(&mut self.up, true);
         if !was_up {
             self.emit([PbxEvent::LinkUp]);
@@ -464,11 +430,7 @@ impl Hub {
             }
         }
         let missing = self.topology.forget_missing();
-        self.emit(
-            missing
-                .into_iter()
-                .map(|call| PbxEvent::Call(call, CallEvent::Ended { at })),
-        );
+        self.emit(missing.into_iter().map(|call| PbxEvent::Call(call, CallEvent::Ended { at })));
         let events = self.topology.restate_all(now, at);
         self.emit(events);
         for (at, sign) in looking.hook {
@@ -520,10 +482,7 @@ impl Hub {
     /// From now on the call's parties, recorder and end are told; the parties at once.
     fn follow(&mut self, call: &CallId) {
         if self.topology.is_gone(&call.0) {
-            return self.emit([PbxEvent::Call(
-                call.clone(),
-                CallEvent::Ended { at: Timestamp::now() },
-            )]);
+            return self.emit([PbxEvent::Call(call.clone(), CallEvent::Ended { at: Timestamp::now() })]);
         }
         self.follow_now(&call.0, "");
         if self.valid {

@@ -92,10 +92,7 @@ pub(super) async fn keep_ami(shared: Arc<Shared>, notes: mpsc::UnboundedSender<N
 
 async fn ami_session(shared: &Shared, notes: &mpsc::UnboundedSender<Note>) -> Result<Lost, Trouble> {
     let deadlines = &shared.config.deadlines;
-    let timing = Timing {
-        ping: wait(deadlines.ami_ping),
-        idle: wait(deadlines.ami_idle),
-    };
+    let timing = Timing { ping: wait(deadlines.ami_ping), idle: wait(deadlines.ami_idle) };
     let deadline = Instant::now() + wait(deadlines.connect);
     let late = |_| Trouble::Absent("no answer in time".into());
     let stream = timeout_at(deadline, ami_stream(shared)).await.map_err(late)?;
@@ -135,9 +132,8 @@ async fn check_ami(shared: &Shared, ami: &Handle, deadline: Instant) -> Result<(
     let ask = |action| ami.send(action, Urgency::Normal, None, deadline);
     let place = Place::Ami;
     let user = || config.user.clone();
-    let login = Action::new("Login")
-        .with("Username", config.user.as_str())
-        .with("Secret", config.secret.expose());
+    let login =
+        Action::new("Login").with("Username", config.user.as_str()).with("Secret", config.secret.expose());
     let answer = ask(login).await?;
     if answer.first("Response") != Some("Success") {
         return Err(Trouble::Fault(StartError::Credentials {
@@ -159,9 +155,7 @@ async fn check_ami(shared: &Shared, ami: &Handle, deadline: Instant) -> Result<(
         }
     }
     let settings = settings.await?;
-    let version = settings
-        .first("AsteriskVersion")
-        .unwrap_or("of an unknown version");
+    let version = settings.first("AsteriskVersion").unwrap_or("of an unknown version");
     check_version(version, shared.config.allow_untested_version).map_err(Trouble::Fault)
 }
 
@@ -195,18 +189,13 @@ async fn ari_session(shared: &Shared, notes: &mpsc::UnboundedSender<Note>) -> Re
     let mut ami = shared.ami.subscribe();
     let _ = ami.wait_for(Option::is_some).await;
     let deadlines = &shared.config.deadlines;
-    let timing = Timing {
-        ping: wait(deadlines.ari_ping),
-        idle: wait(deadlines.ari_idle),
-    };
+    let timing = Timing { ping: wait(deadlines.ari_ping), idle: wait(deadlines.ari_idle) };
     let deadline = Instant::now() + wait(deadlines.connect);
     let socket = match timeout_at(deadline, socket::connect(&shared.address, &shared.config.app)).await {
         Ok(Ok(socket)) => socket,
         Ok(Err(Refusal::Absent(why))) => return Err(Trouble::Absent(why)),
         Ok(Err(Refusal::Status(status))) => {
-            return Err(Trouble::Absent(format!(
-                "the event socket was refused with status {status}"
-            )));
+            return Err(Trouble::Absent(format!("the event socket was refused with status {status}")));
         }
         Err(_) => return Err(Trouble::Absent("no answer in time".into())),
     };
@@ -223,14 +212,7 @@ async fn check_ari(shared: &Shared) -> Result<(), Trouble> {
     let rest = &shared.rest;
     let place = Place::Ari;
     let user = || shared.config.ari.user.clone();
-    let info = rest
-        .ask(
-            Method::GET,
-            &["asterisk", "info"],
-            &[("only", "system")],
-            deadline,
-        )
-        .await?;
+    let info = rest.ask(Method::GET, &["asterisk", "info"], &[("only", "system")], deadline).await?;
     match info.status {
         200 => {}
         401 => {
@@ -255,9 +237,7 @@ async fn check_ari(shared: &Shared) -> Result<(), Trouble> {
     check_version(version, shared.config.allow_untested_version).map_err(Trouble::Fault)?;
     // A channel that is not there: a user who may write is told so, one who may not is refused first.
     let path = ["channels", "temoin-nobody", "variable"];
-    let write: Answer = rest
-        .ask(Method::POST, &path, &[("variable", "TEMOIN")], deadline)
-        .await?;
+    let write: Answer = rest.ask(Method::POST, &path, &[("variable", "TEMOIN")], deadline).await?;
     if write.status == 403 {
         return Err(Trouble::Fault(StartError::Permission {
             place,

@@ -61,33 +61,17 @@ pub(super) async fn around(shared: &Shared, ami: &Handle) -> Result<Snapshot, Bl
     for list in [&status, &bridges] {
         let first = list.first().and_then(|message| message.first("Response"));
         if first != Some("Success") {
-            let why = list
-                .first()
-                .and_then(|message| message.first("Message"))
-                .unwrap_or("no message");
+            let why = list.first().and_then(|message| message.first("Message")).unwrap_or("no message");
             return Err(Blind::Failed(why.into()));
         }
     }
-    let app = shared
-        .rest
-        .ask(Method::GET, &["applications", &shared.config.app], &[], deadline)
-        .await?;
+    let app = shared.rest.ask(Method::GET, &["applications", &shared.config.app], &[], deadline).await?;
     if app.status != 200 {
         return Err(Blind::Failed(app.message()));
     }
     let channels = app.body.get("channel_ids").and_then(Value::as_array);
-    let in_hook = channels
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(Into::into)
-        .collect();
-    Ok(Snapshot {
-        floor,
-        rows: status::rows(&status),
-        bridges: status::bridges(&bridges),
-        in_hook,
-    })
+    let in_hook = channels.into_iter().flatten().filter_map(Value::as_str).map(Into::into).collect();
+    Ok(Snapshot { floor, rows: status::rows(&status), bridges: status::bridges(&bridges), in_hook })
 }
 
 /// Makes a Local channel, says a word on it and hangs it up: what does not come back over AMI, we would never hear.
@@ -105,38 +89,22 @@ pub(super) async fn try_ears(shared: &Shared, mut heard: watch::Receiver<Heard>)
         ("otherChannelId", &second),
     ];
     let rest = &shared.rest;
-    let made = rest
-        .ask(Method::POST, &["channels", "create"], &create, deadline)
-        .await?;
+    let made = rest.ask(Method::POST, &["channels", "create"], &create, deadline).await?;
     if made.status != 200 {
-        tracing::warn!(
-            answer = made.message(),
-            "no trial channel: whether events are heard was not tried"
-        );
+        tracing::warn!(answer = made.message(), "no trial channel: whether events are heard was not tried");
         return Ok(());
     }
     let source = format!("channel:{first}");
     let word = [("application", app), ("source", &source)];
-    let said = rest
-        .ask(Method::POST, &["events", "user", "TemoinProbe"], &word, deadline)
-        .await;
-    let ended = rest
-        .ask(Method::DELETE, &["channels", &first], &[], deadline)
-        .await;
+    let said = rest.ask(Method::POST, &["events", "user", "TemoinProbe"], &word, deadline).await;
+    let ended = rest.ask(Method::DELETE, &["channels", &first], &[], deadline).await;
     said?;
     ended?;
-    if timeout_at(deadline, heard.wait_for(|heard| heard.call && heard.user))
-        .await
-        .is_ok()
-    {
+    if timeout_at(deadline, heard.wait_for(|heard| heard.call && heard.user)).await.is_ok() {
         return Ok(());
     }
     let found = *heard.borrow();
-    let (class, event) = if found.call {
-        ("user", "UserEvent")
-    } else {
-        ("call", "Hangup")
-    };
+    let (class, event) = if found.call { ("user", "UserEvent") } else { ("call", "Hangup") };
     Err(Blind::Fault(StartError::Permission {
         place: Place::Ami,
         user: shared.config.ami.user.clone(),

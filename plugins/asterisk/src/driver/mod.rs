@@ -75,31 +75,14 @@ impl Asterisk {
         let order = wait(config.deadlines.order);
         let patience = 4 * wait(config.deadlines.connect);
         let ami = watch::Sender::new(None);
-        let shared = Arc::new(Shared {
-            config,
-            address,
-            rest,
-            ami_tls,
-            ami,
-            passed_over: AtomicU64::new(0),
-        });
+        let shared = Arc::new(Shared { config, address, rest, ami_tls, ami, passed_over: AtomicU64::new(0) });
         let (notes, inbox) = mpsc::unbounded_channel();
         let (out, events) = mpsc::unbounded_channel();
         let (tell, first) = oneshot::channel();
         let hook = Hook::new(shared.rest.clone(), notes.clone());
-        let recorders = Arc::new(Recorders::new(
-            shared.config.spool.clone(),
-            shared.ami.subscribe(),
-        ));
+        let recorders = Arc::new(Recorders::new(shared.config.spool.clone(), shared.ami.subscribe()));
         let mut tasks = JoinSet::new();
-        let hub = Hub::new(
-            shared.clone(),
-            notes.clone(),
-            out,
-            tell,
-            hook.clone(),
-            recorders.clone(),
-        );
+        let hub = Hub::new(shared.clone(), notes.clone(), out, tell, hook.clone(), recorders.clone());
         tasks.spawn(hub.run(inbox));
         tasks.spawn(links::keep_ami(shared.clone(), notes.clone()));
         tasks.spawn(links::keep_ari(shared.clone(), notes.clone()));
@@ -107,15 +90,7 @@ impl Asterisk {
             return Err(fault);
         }
         let events = Mutex::new(Some(events));
-        Ok(Self {
-            notes,
-            events,
-            hook,
-            recorders,
-            order,
-            shared,
-            _tasks: tasks,
-        })
+        Ok(Self { notes, events, hook, recorders, order, shared, _tasks: tasks })
     }
 
     /// How many events of either interface were none of our business, since the start.

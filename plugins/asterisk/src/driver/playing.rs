@@ -22,13 +22,7 @@ pub(super) struct Playing {
 
 impl Playing {
     pub(super) fn new(call: CallId, order: OrderNo, length: Duration) -> Self {
-        Self {
-            call,
-            order,
-            length,
-            started: None,
-            stopped: false,
-        }
+        Self { call, order, length, started: None, stopped: false }
     }
 
     /// It began.
@@ -44,9 +38,7 @@ impl Playing {
     /// Heard is only what was played for at least its own length and stopped by nobody.
     pub(super) fn outcome(&self, failed: bool, at: Timestamp) -> Playback {
         let played = self.started.map(|started| at.duration_since(started));
-        let played = played
-            .and_then(|played| Duration::try_from(played).ok())
-            .unwrap_or_default();
+        let played = played.and_then(|played| Duration::try_from(played).ok()).unwrap_or_default();
         match () {
             () if failed => Playback::Failed,
             () if self.stopped || self.started.is_none() => Playback::Cut,

@@ -43,11 +43,7 @@ struct Lane {
 
 impl Recorders {
     pub(super) fn new(spool: PathBuf, ami: watch::Receiver<Option<Handle>>) -> Self {
-        Self {
-            spool,
-            ami,
-            lanes: Arc::default(),
-        }
+        Self { spool, ami, lanes: Arc::default() }
     }
 
     /// Enqueues a start; the future waits for its answer.
@@ -159,17 +155,13 @@ async fn stop_all(
         match refusal(answer) {
             Ok(_) => {
                 *stopped += 1;
-                answer = handle
-                    .send(stop_action(call), Urgency::Urgent, None, deadline)
-                    .await?;
+                answer = handle.send(stop_action(call), Urgency::Urgent, None, deadline).await?;
             }
             Err(DriverError::Refused(why)) if why == NONE_LEFT => return Ok(()),
             Err(error) => return Err(error),
         }
     }
-    Err(DriverError::Refused(format!(
-        "more than {MOST} recorders were stopped, and there are others"
-    )))
+    Err(DriverError::Refused(format!("more than {MOST} recorders were stopped, and there are others")))
 }
 
 const NONE_LEFT: &str = "Could not stop monitoring channel";
@@ -192,9 +184,7 @@ fn mix_monitor(call: &CallId, spool: &std::path::Path, segment: SegmentId) -> Re
         DriverError::Refused("the spool's path has a character that MixMonitor cannot take".into())
     })?;
     let options = format!("r({spool}/{segment}-in.wav)t({spool}/{segment}-out.wav)i(TEMOIN_MIX)");
-    Ok(Action::new("MixMonitor")
-        .with("Channel", call.0.as_str())
-        .with("Options", options))
+    Ok(Action::new("MixMonitor").with("Channel", call.0.as_str()).with("Options", options))
 }
 
 fn stop_action(call: &CallId) -> Action {

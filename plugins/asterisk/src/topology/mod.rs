@@ -81,11 +81,7 @@ impl Topology {
         if self.gone.set.contains(id) {
             return;
         }
-        self.see(&translate::Channel {
-            id: id.into(),
-            name: name.into(),
-            agent: None,
-        });
+        self.see(&translate::Channel { id: id.into(), name: name.into(), agent: None });
         self.followed.entry(id.into()).or_default();
     }
 
@@ -118,13 +114,7 @@ impl Topology {
             }
             if let Some(id) = &row.bridge {
                 let holding = bridges.get(id).copied().unwrap_or(false);
-                self.enter(
-                    &row.channel.id,
-                    &translate::Bridge {
-                        id: id.clone(),
-                        holding,
-                    },
-                );
+                self.enter(&row.channel.id, &translate::Bridge { id: id.clone(), holding });
             }
         }
         for row in rows {
@@ -136,12 +126,8 @@ impl Topology {
 
     /// The followed customers that are not there any more; they are not followed any more either.
     pub fn forget_missing(&mut self) -> Vec<CallId> {
-        let missing: Vec<String> = self
-            .followed
-            .keys()
-            .filter(|id| !self.channels.contains_key(*id))
-            .cloned()
-            .collect();
+        let missing: Vec<String> =
+            self.followed.keys().filter(|id| !self.channels.contains_key(*id)).cloned().collect();
         for id in &missing {
             self.hang_up(id);
         }
@@ -154,11 +140,7 @@ impl Topology {
         match sign {
             // The last words of a channel may come after its hang-up.
             Sign::Entered { channel, .. } if self.is_gone(&channel.id) => {}
-            Sign::Entered {
-                channel,
-                bridge,
-                swap,
-            } => {
+            Sign::Entered { channel, bridge, swap } => {
                 self.see(channel);
                 // The one whose place is taken is told as left before or after: one change, not two.
                 if let Some(swapped) = swap {
@@ -209,14 +191,7 @@ impl Topology {
                 self.see(&code.on);
                 let (call, leg) = self.pressed(code, now)?;
                 let at = code.at.unwrap_or(at);
-                return told(
-                    &call,
-                    CallEvent::Pressed {
-                        leg,
-                        keys: code.code.clone(),
-                        at,
-                    },
-                );
+                return told(&call, CallEvent::Pressed { leg, keys: code.code.clone(), at });
             }
         }
         None
@@ -259,11 +234,7 @@ impl Topology {
         }
         self.names.insert(seen.name.clone(), seen.id.clone());
         // ARI's own way to listen: the channel is named after the one that it listens to.
-        if let Some((spyee, _)) = seen
-            .name
-            .strip_prefix("Snoop/")
-            .and_then(|name| name.rsplit_once('-'))
-        {
+        if let Some((spyee, _)) = seen.name.strip_prefix("Snoop/").and_then(|name| name.rsplit_once('-')) {
             self.spy(&seen.id, spyee);
         }
     }
@@ -349,14 +320,9 @@ impl Topology {
             (_, _, Some(device)) => Some(LegId(device.clone())),
             // Somebody behind a Local channel, or the agent for whom the dialplan ran on the customer's channel.
             (Some(By::Agent), ..) | (None, false, None) => {
-                let mut members = self
-                    .parties(&call, now)
-                    .into_iter()
-                    .filter(|party| party.role == Role::Member);
-                members
-                    .next()
-                    .filter(|_| members.next().is_none())
-                    .map(|party| party.leg)
+                let mut members =
+                    self.parties(&call, now).into_iter().filter(|party| party.role == Role::Member);
+                members.next().filter(|_| members.next().is_none()).map(|party| party.leg)
             }
         };
         Some((call, leg))
@@ -385,9 +351,7 @@ fn spied_by<'a>(row: &'a Row, rows: &'a [Row]) -> impl Iterator<Item = &'a str> 
         "ExtenSpy" => Some(""),
         _ => None,
     };
-    let others = rows
-        .iter()
-        .filter(move |other| other.channel.id != row.channel.id);
+    let others = rows.iter().filter(move |other| other.channel.id != row.channel.id);
     let spied = others.filter(move |other| prefix.is_some_and(|p| other.channel.name.starts_with(p)));
     spied.map(|other| other.channel.id.as_str())
 }

@@ -14,11 +14,7 @@ impl Topology {
     /// Everybody beside this customer, sorted. A Local half whose other half is in no bridge is an unknown party: who
     /// is behind it cannot be told.
     pub fn parties(&self, customer: &str, now: Duration) -> Vec<Party> {
-        let mut walk = Walk {
-            now,
-            seen: HashSet::from([customer]),
-            found: BTreeSet::new(),
-        };
+        let mut walk = Walk { now, seen: HashSet::from([customer]), found: BTreeSet::new() };
         self.listeners(customer, &mut walk);
         self.beyond(customer, false, Role::Member, &mut walk);
         walk.found.into_iter().collect()
@@ -26,18 +22,13 @@ impl Topology {
 
     /// Whether this channel is half of a Local pair.
     pub(super) fn is_local(&self, id: &str) -> bool {
-        self.channels
-            .get(id)
-            .is_some_and(|channel| other_half(&channel.name).is_some())
+        self.channels.get(id).is_some_and(|channel| other_half(&channel.name).is_some())
     }
 
     /// The other members of this channel's bridge, and whoever is behind them.
     fn beyond<'a>(&'a self, id: &str, held: bool, role: Role, walk: &mut Walk<'a>) {
         let bridge = self.channels.get(id).and_then(|channel| channel.bridge.as_ref());
-        let Some(bridge) = bridge
-            .and_then(|id| self.bridges.get(id))
-            .filter(|bridge| !bridge.holding)
-        else {
+        let Some(bridge) = bridge.and_then(|id| self.bridges.get(id)).filter(|bridge| !bridge.holding) else {
             return;
         };
         for member in bridge.members.iter().filter(|member| *member != id) {
@@ -52,12 +43,7 @@ impl Topology {
 
     /// Whoever spies on this channel.
     fn listeners<'a>(&'a self, id: &str, walk: &mut Walk<'a>) {
-        for spy in self
-            .channels
-            .get(id)
-            .into_iter()
-            .flat_map(|channel| &channel.spies)
-        {
+        for spy in self.channels.get(id).into_iter().flat_map(|channel| &channel.spies) {
             if walk.seen.insert(spy) {
                 self.device(spy, false, Role::Listener, walk);
             }
@@ -79,11 +65,10 @@ impl Topology {
             held,
         };
         if let Some(other) = other_half(&channel.name) {
-            let other = self.names.get(&other).filter(|other| {
-                self.channels
-                    .get(*other)
-                    .is_some_and(|channel| channel.bridge.is_some())
-            });
+            let other = self
+                .names
+                .get(&other)
+                .filter(|other| self.channels.get(*other).is_some_and(|channel| channel.bridge.is_some()));
             match other {
                 Some(other) if walk.seen.insert(other) => {
                     self.listeners(other, walk);
@@ -109,10 +94,7 @@ impl Topology {
         let mut seeds = Vec::new();
         let mut members = |bridge: &str| {
             seeds.extend(
-                self.bridges
-                    .get(bridge)
-                    .into_iter()
-                    .flat_map(|bridge| bridge.members.iter().cloned()),
+                self.bridges.get(bridge).into_iter().flat_map(|bridge| bridge.members.iter().cloned()),
             );
         };
         match sign {
@@ -120,11 +102,7 @@ impl Topology {
                 members(to);
                 members(from);
             }
-            Sign::Entered {
-                channel,
-                bridge,
-                swap,
-            } => {
+            Sign::Entered { channel, bridge, swap } => {
                 members(&bridge.id);
                 seeds.extend(swap.iter().cloned());
                 seeds.push(channel.id.clone());
@@ -159,15 +137,8 @@ impl Topology {
             if self.followed.contains_key(id) {
                 customers.insert(id.into());
             }
-            let bridge = channel
-                .bridge
-                .as_ref()
-                .and_then(|bridge| self.bridges.get(bridge));
-            open.extend(
-                bridge
-                    .into_iter()
-                    .flat_map(|bridge| bridge.members.iter().map(String::as_str)),
-            );
+            let bridge = channel.bridge.as_ref().and_then(|bridge| self.bridges.get(bridge));
+            open.extend(bridge.into_iter().flat_map(|bridge| bridge.members.iter().map(String::as_str)));
             open.extend(channel.spies.iter().chain(&channel.spying).map(String::as_str));
             let pair = other_half(&channel.name).and_then(|name| self.names.get(&name));
             open.extend(pair.map(String::as_str));

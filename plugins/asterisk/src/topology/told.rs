@@ -41,40 +41,26 @@ impl Topology {
 
     /// Tells what had to wait and has settled.
     pub fn wake(&mut self, now: Duration, at: Timestamp) -> Vec<PbxEvent> {
-        let later = self
-            .alarms
-            .split_off(&(now + Duration::from_nanos(1), String::new()));
+        let later = self.alarms.split_off(&(now + Duration::from_nanos(1), String::new()));
         let due = std::mem::replace(&mut self.alarms, later);
         let seeds: Vec<String> = due.into_iter().map(|(_, id)| id).collect();
         let mut affected = BTreeSet::new();
         self.hood(&seeds, &mut affected);
-        affected
-            .iter()
-            .filter_map(|call| self.settle(call, now, at))
-            .collect()
+        affected.iter().filter_map(|call| self.settle(call, now, at)).collect()
     }
 
     /// Tells the parties of this customer whatever was told before.
     pub fn restate(&mut self, call: &str, now: Duration, at: Timestamp) -> Option<PbxEvent> {
         let parties = self.parties(call, now);
         let told = self.followed.get_mut(call)?;
-        *told = Told {
-            parties: parties.clone(),
-            ..Told::default()
-        };
-        Some(PbxEvent::Call(
-            CallId(call.into()),
-            CallEvent::Parties { parties, at },
-        ))
+        *told = Told { parties: parties.clone(), ..Told::default() };
+        Some(PbxEvent::Call(CallId(call.into()), CallEvent::Parties { parties, at }))
     }
 
     /// Restates every followed customer.
     pub fn restate_all(&mut self, now: Duration, at: Timestamp) -> Vec<PbxEvent> {
         let calls: Vec<String> = self.followed.keys().cloned().collect();
-        calls
-            .iter()
-            .filter_map(|call| self.restate(call, now, at))
-            .collect()
+        calls.iter().filter_map(|call| self.restate(call, now, at)).collect()
     }
 
     /// Opens and closes the windows of those whom a sign concerns.
@@ -119,10 +105,7 @@ impl Topology {
             return None;
         }
         told.parties.clone_from(&truth);
-        Some(PbxEvent::Call(
-            CallId(call.into()),
-            CallEvent::Parties { parties: truth, at },
-        ))
+        Some(PbxEvent::Call(CallId(call.into()), CallEvent::Parties { parties: truth, at }))
     }
 }
 
@@ -130,10 +113,7 @@ impl Topology {
 fn cannot_wait(old: &[Party], new: &[Party], swap: bool) -> bool {
     // A party that differs from what was told in anything but an ended hold.
     let worse = |party: &Party| {
-        let holding = Party {
-            held: true,
-            ..party.clone()
-        };
+        let holding = Party { held: true, ..party.clone() };
         !old.contains(party) && !old.contains(&holding)
     };
     let left = |party: &Party| !new.iter().any(|other| other.leg == party.leg);

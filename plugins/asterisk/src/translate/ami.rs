@@ -11,20 +11,10 @@ pub fn read(message: &Message) -> Option<Sign> {
     let channel = || channel(message, "");
     let sign = match message.first("Event")? {
         "BridgeEnter" => {
-            let swap = message
-                .first("SwapUniqueid")
-                .filter(|id| !id.is_empty())
-                .map(Into::into);
-            Sign::Entered {
-                channel: channel()?,
-                bridge: bridge(message)?,
-                swap,
-            }
+            let swap = message.first("SwapUniqueid").filter(|id| !id.is_empty()).map(Into::into);
+            Sign::Entered { channel: channel()?, bridge: bridge(message)?, swap }
         }
-        "BridgeLeave" => Sign::Left {
-            channel: channel()?,
-            bridge: bridge(message)?,
-        },
+        "BridgeLeave" => Sign::Left { channel: channel()?, bridge: bridge(message)? },
         "BridgeMerge" => Sign::Merged {
             to: message.first("ToBridgeUniqueid")?.into(),
             from: message.first("FromBridgeUniqueid")?.into(),
@@ -35,19 +25,13 @@ pub fn read(message: &Message) -> Option<Sign> {
         // In a three-way one the transferer stays.
         "AttendedTransfer" if message.first("DestType") == Some("Threeway") => return None,
         "AttendedTransfer" => transfer(message, &["OrigTransferer", "SecondTransferer"])?,
-        "LocalOptimizationBegin" => Sign::OptimizationBegan {
-            halves: halves(message)?,
-        },
-        "LocalOptimizationEnd" => Sign::OptimizationEnded {
-            halves: halves(message)?,
-        },
+        "LocalOptimizationBegin" => Sign::OptimizationBegan { halves: halves(message)? },
+        "LocalOptimizationEnd" => Sign::OptimizationEnded { halves: halves(message)? },
         "ChanSpyStart" => Sign::SpyBegan {
             spyer: self::channel(message, "Spyer")?,
             spyee: self::channel(message, "Spyee")?,
         },
-        "ChanSpyStop" => Sign::SpyEnded {
-            spyer: self::channel(message, "Spyer")?,
-        },
+        "ChanSpyStop" => Sign::SpyEnded { spyer: self::channel(message, "Spyer")? },
         "MixMonitorStart" => Sign::RecorderStarted(channel()?),
         "MixMonitorStop" => Sign::RecorderStopped(channel()?),
         "Hangup" => Sign::HungUp(channel()?),
@@ -78,9 +62,7 @@ pub fn read_bytes(bytes: &[u8], piece: usize) -> Vec<Sign> {
 
 /// The channel whose keys begin with `prefix`.
 pub(super) fn channel(message: &Message, prefix: &str) -> Option<Channel> {
-    let id = message
-        .first(&format!("{prefix}Uniqueid"))
-        .filter(|id| !id.is_empty())?;
+    let id = message.first(&format!("{prefix}Uniqueid")).filter(|id| !id.is_empty())?;
     Some(Channel {
         id: id.into(),
         name: message.first(&format!("{prefix}Channel"))?.into(),
@@ -89,10 +71,7 @@ pub(super) fn channel(message: &Message, prefix: &str) -> Option<Channel> {
 }
 
 fn bridge(message: &Message) -> Option<Bridge> {
-    Some(Bridge {
-        id: message.first("BridgeUniqueid")?.into(),
-        holding: holding(message),
-    })
+    Some(Bridge { id: message.first("BridgeUniqueid")?.into(), holding: holding(message) })
 }
 
 /// Whether the bridge that the message describes is a holding one.
@@ -105,10 +84,7 @@ fn transfer(message: &Message, who: &[&str]) -> Option<Sign> {
         return None;
     }
     let leaving: Vec<Channel> = who.iter().filter_map(|prefix| channel(message, prefix)).collect();
-    (!leaving.is_empty()).then(|| Sign::Transfer {
-        leaving,
-        transferee: channel(message, "Transferee"),
-    })
+    (!leaving.is_empty()).then(|| Sign::Transfer { leaving, transferee: channel(message, "Transferee") })
 }
 
 fn halves(message: &Message) -> Option<[Channel; 2]> {

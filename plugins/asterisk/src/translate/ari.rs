@@ -23,17 +23,12 @@ pub fn read(event: &Value) -> Option<HookSign> {
             language: filled(&["channel", "language"]),
             queue: filled(&["channel", "channelvars", "TEMOIN_QUEUE"]),
         },
-        "PlaybackStarted" => HookSign::PlaybackStarted {
-            id: id(&["playback", "id"])?,
-        },
+        "PlaybackStarted" => HookSign::PlaybackStarted { id: id(&["playback", "id"])? },
         "PlaybackFinished" => HookSign::PlaybackFinished {
             id: id(&["playback", "id"])?,
             failed: view.text(&["playback", "state"]) != Some("done"),
         },
-        "ChannelDtmfReceived" => HookSign::Digit {
-            id: channel()?,
-            digit: filled(&["digit"])?,
-        },
+        "ChannelDtmfReceived" => HookSign::Digit { id: channel()?, digit: filled(&["digit"])? },
         "StasisEnd" => HookSign::Left { id: channel()? },
         "ChannelDestroyed" => HookSign::Destroyed { id: channel()? },
         _ => return None,

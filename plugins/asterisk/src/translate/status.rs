@@ -28,21 +28,13 @@ pub struct Row {
 
 /// The channels of a list of `Status` events.
 pub fn rows(messages: &[Message]) -> Vec<Row> {
-    messages
-        .iter()
-        .filter(|message| message.first("Event") == Some("Status"))
-        .filter_map(row)
-        .collect()
+    messages.iter().filter(|message| message.first("Event") == Some("Status")).filter_map(row).collect()
 }
 
 /// Every bridge of a list of `BridgeListItem` events, and whether it is a holding one.
 pub fn bridges(messages: &[Message]) -> BTreeMap<String, bool> {
-    let items = messages
-        .iter()
-        .filter(|message| message.first("Event") == Some("BridgeListItem"));
-    items
-        .filter_map(|item| Some((item.first("BridgeUniqueid")?.to_owned(), holding(item))))
-        .collect()
+    let items = messages.iter().filter(|message| message.first("Event") == Some("BridgeListItem"));
+    items.filter_map(|item| Some((item.first("BridgeUniqueid")?.to_owned(), holding(item)))).collect()
 }
 
 fn row(message: &Message) -> Option<Row> {
@@ -53,10 +45,7 @@ fn row(message: &Message) -> Option<Row> {
     let text = |key| message.first(key).unwrap_or_default().to_owned();
     Some(Row {
         channel,
-        bridge: message
-            .first("BridgeID")
-            .filter(|id| !id.is_empty())
-            .map(Into::into),
+        bridge: message.first("BridgeID").filter(|id| !id.is_empty()).map(Into::into),
         held: variable(message, "CHANNEL(onhold)") == Some("1"),
         application: (text("Application"), text("Data")),
         passed: variable(message, "TEMOIN").is_some_and(|value| !value.is_empty()),
@@ -66,8 +55,6 @@ fn row(message: &Message) -> Option<Row> {
 
 /// A `Variable: NAME=value` line; Asterisk writes `(null)` where it is not set.
 fn variable<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
-    let value = message
-        .all("Variable")
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
+    let value = message.all("Variable").find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
     Some(if value == "(null)" { "" } else { value })
 }

@@ -47,13 +47,7 @@ impl Default for State {
         Self {
             secret: "hush".into(),
             version: "22.10.1+dfsg".into(),
-            commands: vec![
-                "MixMonitor",
-                "StopMixMonitor",
-                "Status",
-                "CoreSettings",
-                "BridgeList",
-            ],
+            commands: vec!["MixMonitor", "StopMixMonitor", "Status", "CoreSettings", "BridgeList"],
             ears: (true, true),
             read_only: false,
             ari_status: 200,
@@ -97,11 +91,7 @@ impl Fake {
         let ari_listener = TcpListener::bind(("127.0.0.1", ari_port)).await.unwrap();
         let ami_port = ami_listener.local_addr().unwrap().port();
         let ari_port = ari_listener.local_addr().unwrap().port();
-        let side = Side {
-            state: state.clone(),
-            ami: ami.clone(),
-            ari: ari.clone(),
-        };
+        let side = Side { state: state.clone(), ami: ami.clone(), ari: ari.clone() };
         let (one, other) = (side.clone(), side);
         let (mut ami_cut, mut ari_cut) = (cut.subscribe(), cut.subscribe());
         tasks.spawn(async move {
@@ -134,15 +124,7 @@ impl Fake {
                 }
             }
         });
-        Self {
-            state,
-            ami_port,
-            ari_port,
-            ami,
-            ari,
-            cut,
-            _tasks: tasks,
-        }
+        Self { state, ami_port, ari_port, ami, ari, cut, _tasks: tasks }
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -172,8 +154,7 @@ impl Fake {
 
     /// Waits until the log has so many lines that begin like this.
     pub async fn logged(&self, begin: &str, count: usize) {
-        self.until(|state| state.log.iter().filter(|line| line.starts_with(begin)).count() >= count)
-            .await;
+        self.until(|state| state.log.iter().filter(|line| line.starts_with(begin)).count() >= count).await;
     }
 
     pub async fn until(&self, condition: impl Fn(&State) -> bool) {
@@ -182,10 +163,7 @@ impl Fake {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
-        if tokio::time::timeout(Duration::from_secs(10), waiting)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(Duration::from_secs(10), waiting).await.is_err() {
             panic!("it never came; log: {:#?}", self.state().log);
         }
     }
@@ -206,9 +184,7 @@ impl Fake {
             "DELETE channels/temoin-probe",
         ];
         let log = self.state().log.clone();
-        log.into_iter()
-            .filter(|line| !usual.iter().any(|usual| line.starts_with(usual)))
-            .collect()
+        log.into_iter().filter(|line| !usual.iter().any(|usual| line.starts_with(usual))).collect()
     }
 }
 
@@ -223,14 +199,7 @@ impl Side {
     /// Writes down what was asked, and waits as long as its answer is withheld.
     async fn asked(&self, what: &str) {
         self.state.lock().unwrap().log.push(what.into());
-        while self
-            .state
-            .lock()
-            .unwrap()
-            .withheld
-            .iter()
-            .any(|begin| what.starts_with(begin))
-        {
+        while self.state.lock().unwrap().withheld.iter().any(|begin| what.starts_with(begin)) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
@@ -251,11 +220,7 @@ impl Side {
                 };
                 let Some(text) = text else { return };
                 welcome = welcome || text.contains("Authentication accepted");
-                if write
-                    .write_all(text.replace('\n', "\r\n").as_bytes())
-                    .await
-                    .is_err()
-                {
+                if write.write_all(text.replace('\n', "\r\n").as_bytes()).await.is_err() {
                     return;
                 }
                 if text.contains("Authentication failed") {
@@ -271,11 +236,8 @@ impl Side {
                     continue;
                 }
                 let action = std::mem::take(&mut action);
-                let what = format!(
-                    "{} {}",
-                    action["Action"],
-                    action.get("Channel").map_or("", String::as_str)
-                );
+                let what =
+                    format!("{} {}", action["Action"], action.get("Channel").map_or("", String::as_str));
                 self.state.lock().unwrap().log.push(what.trim_end().into());
                 let (side, say) = (self.clone(), say.clone());
                 // A withheld answer holds up nobody else's.
@@ -308,22 +270,16 @@ impl Side {
                 let (seconds, micros) = (now.as_second(), now.subsec_microsecond());
                 success(&format!("Ping: Pong\nTimestamp: {seconds}.{micros:06}\n"))
             }
-            "ListCommands" => success(
-                &state
-                    .commands
-                    .iter()
-                    .map(|name| format!("{name}: Does it.\n"))
-                    .collect::<String>(),
-            ),
+            "ListCommands" => {
+                success(&state.commands.iter().map(|name| format!("{name}: Does it.\n")).collect::<String>())
+            }
             "CoreSettings" => success(&format!("AsteriskVersion: {}\n", state.version)),
             "Status" => Self::list(id, "Status", &state.rows),
             "BridgeList" => Self::list(id, "BridgeListItem", &state.bridges),
             "MixMonitor" if channel == "gone" => error("No such channel"),
             "MixMonitor" => {
-                state.options = ["Options", "File"]
-                    .iter()
-                    .filter_map(|key| action.get(*key).cloned())
-                    .collect();
+                state.options =
+                    ["Options", "File"].iter().filter_map(|key| action.get(*key).cloned()).collect();
                 *state.recorders.entry(channel).or_default() += 1;
                 success("MixMonitorID: 0x7f1fe4005490\n")
             }
@@ -340,10 +296,8 @@ impl Side {
     }
 
     fn list(id: &str, event: &str, items: &[String]) -> String {
-        let items: String = items
-            .iter()
-            .map(|item| format!("Event: {event}\n{item}\nActionID: {id}\n\n"))
-            .collect();
+        let items: String =
+            items.iter().map(|item| format!("Event: {event}\n{item}\nActionID: {id}\n\n")).collect();
         format!(
             "Response: Success\nActionID: {id}\nEventList: start\n\n{items}Event: {event}Complete\nActionID: {id}\n\
              EventList: Complete\n\n"
@@ -383,10 +337,7 @@ impl Side {
                 Some((channel, put_off)) if put_off.contains("TIMEOUT%28absolute%29%3D4") => {
                     format!("BEAT {channel}")
                 }
-                _ => format!("{method} {url}")
-                    .replace("%28", "(")
-                    .replace("%29", ")")
-                    .replace("%3A", ":"),
+                _ => format!("{method} {url}").replace("%28", "(").replace("%29", ")").replace("%3A", ":"),
             };
             self.asked(&what).await;
             let (status, body) = self.rest(&what);
@@ -404,9 +355,7 @@ impl Side {
         let state = self.state.lock().unwrap();
         let trial = |event: &str, id: &str| {
             let channel = format!("Channel: Local/x;1\nUniqueid: {id}\nTimestamp: 1795283295.570154");
-            let _ = self
-                .ami
-                .send(format!("Event: {event}\n{channel}\nUserEvent: TemoinProbe\n\n"));
+            let _ = self.ami.send(format!("Event: {event}\n{channel}\nUserEvent: TemoinProbe\n\n"));
         };
         if state.ari_status != 200 {
             return (state.ari_status, String::new());
@@ -417,10 +366,9 @@ impl Side {
         let (path, query) = what.split_once('?').unwrap_or((what, ""));
         let pieces: Vec<&str> = path.split(['/', ' ']).collect();
         match pieces.as_slice() {
-            ["GET", "asterisk", "info"] => (
-                200,
-                serde_json::json!({"system": {"version": state.version}}).to_string(),
-            ),
+            ["GET", "asterisk", "info"] => {
+                (200, serde_json::json!({"system": {"version": state.version}}).to_string())
+            }
             ["POST", "channels", "temoin-nobody", _] if state.read_only => (403, String::new()),
             ["POST", "channels", "temoin-nobody", _] => (404, String::new()),
             ["POST", "channels", "create"] => (200, "{}".into()),

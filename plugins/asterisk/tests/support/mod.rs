@@ -30,9 +30,7 @@ impl Player {
     /// One sign, after whatever was due before it.
     pub fn play(&mut self, at: Timestamp, sign: &Sign) {
         let zero = *self.zero.get_or_insert(at);
-        let now = Duration::try_from(at.duration_since(zero))
-            .unwrap_or_default()
-            .max(self.now);
+        let now = Duration::try_from(at.duration_since(zero)).unwrap_or_default().max(self.now);
         self.until(now);
         self.now = now;
         let events = self.topology.apply(now, at, sign);
@@ -55,9 +53,7 @@ impl Player {
 
     fn write(&mut self, events: Vec<PbxEvent>) {
         for event in events {
-            let PbxEvent::Call(call, event) = event else {
-                panic!("{event:?}")
-            };
+            let PbxEvent::Call(call, event) = event else { panic!("{event:?}") };
             let (at, what) = match event {
                 CallEvent::Parties { parties, at } => (at, self.parties(&parties)),
                 CallEvent::RecorderStarted { at } => (at, "recorder started".into()),
@@ -70,11 +66,7 @@ impl Player {
                 other => panic!("{other:?}"),
             };
             let millis = at.duration_since(self.zero.unwrap_or_default()).as_millis();
-            let whose = if self.many {
-                format!("{}: ", self.short(&call.0))
-            } else {
-                String::new()
-            };
+            let whose = if self.many { format!("{}: ", self.short(&call.0)) } else { String::new() };
             writeln!(self.told, "{}.{:03} {whose}{what}", millis / 1000, millis % 1000).unwrap();
         }
     }
@@ -84,38 +76,24 @@ impl Player {
         let mut words: Vec<String> = parties
             .iter()
             .map(|party| {
-                let listener = if party.role == Role::Listener {
-                    "listener "
-                } else {
-                    ""
-                };
+                let listener = if party.role == Role::Listener { "listener " } else { "" };
                 let who = match &party.customer_of {
                     Some(_) => format!("{} customer", self.short(&party.leg.0)),
                     None => party.extension.clone().unwrap_or("unknown".into()),
                 };
-                let agent = party
-                    .agent
-                    .as_ref()
-                    .map(|agent| format!("={agent}"))
-                    .unwrap_or_default();
+                let agent = party.agent.as_ref().map(|agent| format!("={agent}")).unwrap_or_default();
                 let held = if party.held { " held" } else { "" };
                 format!("{listener}{who}{agent}{held}")
             })
             .collect();
         words.sort();
-        if words.is_empty() {
-            "nobody".into()
-        } else {
-            words.join(", ")
-        }
+        if words.is_empty() { "nobody".into() } else { words.join(", ") }
     }
 
     fn short(&self, id: &str) -> String {
         let name = self.names.get(id).map_or(id, String::as_str);
         let name = name.strip_prefix("PJSIP/").unwrap_or(name);
-        name.split_once("-0")
-            .map_or(name, |(endpoint, _)| endpoint)
-            .into()
+        name.split_once("-0").map_or(name, |(endpoint, _)| endpoint).into()
     }
 }
 
@@ -134,9 +112,7 @@ pub fn messages(bytes: &[u8]) -> Vec<Message> {
 
 /// The files of a folder of this crate's tests, sorted: name without ending, content.
 pub fn files(folder: &str, ending: &str) -> Vec<(String, Vec<u8>)> {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests")
-        .join(folder);
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())

@@ -400,8 +400,8 @@ fn is(entry: &Value, wanted: &str) -> bool {
         && words.filter_map(|word| word.split_once('=')).all(|(key, value)| match &entry[key] {
             Value::String(text) => text == value,
             other => {
-                let shown = other.to_string();
-                shown == value
+                let text = other.to_string();
+                text == value
             }
         })
 }
