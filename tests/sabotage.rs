@@ -1,4 +1,4 @@
-//! The tests are tested: builds that do one thing wrong on purpose must turn the laws, and the demo, red.
+//! The tests are tested: builds that do one thing wrong on purpose must turn the laws red.
 //!
 //! `TEMOIN_SABOTAGE=<variant>` at build time makes `connector/core/build.rs` set `cfg(temoin_sabotage = "<variant>")`;
 //! without the variable nothing is changed. What is built here lies in `target/sabotage`, so that nobody ever runs it by
@@ -8,8 +8,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output};
 
 /// Variant, what it does wrong, and the law of `connector/core/tests/laws` that must notice.
 const VARIANTS: [(&str, &str, &str); 5] = [
@@ -19,9 +18,6 @@ const VARIANTS: [(&str, &str, &str); 5] = [
     ("skip-exempt", "does not look for those who must never be recorded", "nothing_forbidden_is_kept"),
     ("swallow-event", "does not hear that somebody joined or left", "nothing_forbidden_is_kept"),
 ];
-
-/// A demo that says nothing for so long hangs.
-const DEMO_LIMIT: Duration = Duration::from_secs(300);
 
 /// Has `target/sabotage` for itself until it is dropped.
 struct Workshop {
@@ -38,8 +34,7 @@ impl Workshop {
         Self { folder, _lock: lock }
     }
 
-    /// Builds the laws, and the demo where there is one, sabotaged so or not at all. In one go, so that the core is
-    /// built once; without optimisation, because what is red is red at the first call.
+    /// Builds the laws, sabotaged so or not at all; without optimisation, because what is red is red at the first call.
     fn build(&self, variant: Option<&str>) -> Built {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
@@ -49,26 +44,19 @@ impl Workshop {
         cargo.args(["--config", "profile.dev.package.temoin-core.opt-level=0"]);
         cargo.args(["--config", "profile.dev.debug=false"]);
         cargo.args(["-p", "temoin-core", "--test", "laws"]);
-        if has_demo() {
-            cargo.args(["-p", "temoin", "--example", "demo"]);
-        }
         if let Some(variant) = variant {
             cargo.env("TEMOIN_SABOTAGE", variant);
         }
         let output = cargo.output().expect("cargo");
         assert!(output.status.success(), "{variant:?} cannot be built:\n{}", text(&output));
         let built = text(&output);
-        Built {
-            laws: executable(&built, "laws").expect("the laws were built"),
-            demo: has_demo().then(|| executable(&built, "demo").expect("the demo was built")),
-        }
+        Built { laws: executable(&built, "laws").expect("the laws were built") }
     }
 }
 
 /// What was built; good while the workshop is held.
 struct Built {
     laws: PathBuf,
-    demo: Option<PathBuf>,
 }
 
 impl Built {
@@ -94,46 +82,16 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// Whether the demo exits with zero.
-fn demo_passes(demo: &Path) -> bool {
-    let mut running = Command::new(demo)
-        .arg("--exit")
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("the demo can be run");
-    let began = Instant::now();
-    loop {
-        if let Some(status) = running.try_wait().expect("a child") {
-            return status.success();
-        }
-        if began.elapsed() > DEMO_LIMIT {
-            let _ = running.kill();
-            panic!("{} did not end within {DEMO_LIMIT:?}", demo.display());
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
-fn has_demo() -> bool {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/demo.rs").is_file()
-}
-
-/// A red law and nothing else: not a build that fails, not a test that is not there. And a demo that ends with an
-/// error, where there is one.
+/// A red law and nothing else: not a build that fails, not a test that is not there.
 fn is_noticed(variant: &str) {
     let (_, wrong, law) = VARIANTS.into_iter().find(|(name, ..)| *name == variant).expect("a variant");
-    eprintln!("building a program that {wrong}; `{law}` and the demo must notice");
+    eprintln!("building a program that {wrong}; `{law}` must notice");
     let workshop = Workshop::enter();
     let built = workshop.build(Some(variant));
     let output = built.try_laws();
     let said = text(&output);
     assert!(!output.status.success(), "a program that {wrong} passes the laws:\n{said}");
     assert!(said.contains(&format!("test {law} ... FAILED")), "`{law}` does not notice:\n{said}");
-    if let Some(demo) = &built.demo {
-        assert!(!demo_passes(demo), "the demo of a program that {wrong} says that all is well");
-    }
 }
 
 /// Else the others would prove nothing.
@@ -143,9 +101,6 @@ fn all_is_green_without_sabotage() {
     let built = workshop.build(None);
     let output = built.try_laws();
     assert!(output.status.success(), "the laws are broken without any sabotage:\n{}", text(&output));
-    if let Some(demo) = &built.demo {
-        assert!(demo_passes(demo), "the demo fails without any sabotage");
-    }
 }
 
 macro_rules! variants {
