@@ -183,7 +183,8 @@ impl Rig for Loopback {
         let mut state = self.fake.state();
         state.withheld.clear();
         if withholds {
-            let orders = ["MixMonitor", "StopMixMonitor", "POST channels/1795", "DELETE "];
+            let orders =
+                ["MixMonitor", "StopMixMonitor", "BEAT channels/1795", "POST channels/1795", "DELETE "];
             state.withheld.extend(orders.map(String::from));
         }
     }
@@ -216,7 +217,7 @@ impl Rig for Loopback {
                 line if line.starts_with("StopMixMonitor") => Some(Asked::Stop),
                 line if line.contains("/play/") => Some(Asked::Announce),
                 line if line.starts_with("DELETE playbacks/") => Some(Asked::Silence),
-                line if line.contains("TIMEOUT(absolute)") => Some(Asked::Beat),
+                line if line.starts_with("BEAT ") => Some(Asked::Beat),
                 line if line.ends_with("/continue") => Some(Asked::Release),
                 line if line.starts_with("DELETE channels/") => Some(Asked::HangUp),
                 _ => None,

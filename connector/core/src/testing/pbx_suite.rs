@@ -296,7 +296,7 @@ async fn gone_refused_unsent_and_unknown_are_told_apart(mut case: Case) {
         "with a channel its recorders are gone"
     );
     case.rig.refuse(true).await;
-    assert!(matches!(case.done(&one, Order::Beat).await, Err(DriverError::Refused(_))));
+    assert!(matches!(case.done(&one, prompt()).await, Err(DriverError::Refused(_))));
     case.rig.refuse(false).await;
     assert_eq!(case.done(&one, Order::Beat).await, Ok(Reply::default()));
     case.rig.withhold(true).await;
