@@ -414,6 +414,7 @@ fn segment(call: &str, n: u8) -> Segment {
         id: temoin_core::id::SegmentId::new(at(0), [n; 10]),
         call: call_id(call),
         opened: at(0),
+        since: at(0),
         agents: vec!["amel".into()],
         purposes: vec!["quality".into()],
         mandatory: false,

@@ -222,7 +222,12 @@ impl Stage {
                     } else {
                         CallEvent::Opened(segment.id)
                     });
-                    format!("open: segment {} for {}", self.segments.len(), segment.purposes.join(", "))
+                    let late = match segment.since == segment.opened {
+                        true => String::new(),
+                        false => format!(" since {}", self.time(segment.since)),
+                    };
+                    let number = self.segments.len();
+                    format!("open: segment {number} for {}{late}", segment.purposes.join(", "))
                 }
                 Command::Close(id, closing, _) => format!(
                     "close: segment {}, {:?}, {}{}, keeps [{}]",

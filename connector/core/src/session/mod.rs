@@ -92,6 +92,8 @@ pub struct Session {
     link: Link,
     /// No segment begins before.
     quiet_until: Option<Timestamp>,
+    /// Since when the people who are connected may be recorded, or may be as soon as their lot has fallen.
+    since: Option<Timestamp>,
     /// Recorders that would not start.
     failures: u8,
     /// That the journal is locked was told, and still holds.
@@ -246,6 +248,7 @@ impl Session {
             muted: None,
             link: Link::Up,
             quiet_until: None,
+            since: None,
             failures: 0,
             told_locked: false,
             pending: BTreeMap::new(),
@@ -259,8 +262,9 @@ impl Session {
 
     /// Something happened.
     pub fn step(&mut self, now: Timestamp, event: CallEvent) -> Vec<Command> {
-        if cfg!(temoin_sabotage = "swallow-event")
-            && matches!(&event, CallEvent::Parties { parties, .. } if parties.len() != 1)
+        if crate::sabotage::is("swallow-event")
+            && matches!(self.phase, Phase::Talk)
+            && matches!(event, CallEvent::Pressed { .. })
         {
             return Vec::new();
         }
