@@ -86,7 +86,7 @@ fn rules_with(policy: &str, key: [u8; 32]) -> Rules {
     let policy = Policy::load(("policy.toml", policy), pack::shipped()).expect("a policy");
     let media = |text: Text| {
         let name = format!("sounds/{text:?}");
-        (text, Media { name, length: Duration::from_millis(500), language: "fr".into() })
+        (text, Some(Media { name, length: Duration::from_millis(500), language: "fr".into() }))
     };
     let sounds = [Text::OptOut, Text::OptIn, Text::Notice, Text::Info, Text::Refused].map(media);
     let desk = Desk {

@@ -24,6 +24,7 @@ pub mod policy;
 pub mod ports;
 pub mod reconcile;
 pub mod retention;
+mod sabotage;
 pub mod sampling;
 pub mod segment;
 pub mod session;
