@@ -96,6 +96,10 @@ impl Stage {
             ["it", "is", "told", "that", who, "pressed", keys, "at", time] => {
                 pressed(&leg(who), keys, self.seconds(time))
             }
+            ["an", "exempt", "extension", "rings"] => CallEvent::ExemptRings { at },
+            ["it", "is", "told", "that", "an", "exempt", "extension", "rang", "at", time] => {
+                CallEvent::ExemptRings { at: self.seconds(time) }
+            }
             ["the", "recorder", "started"] => CallEvent::RecorderStarted { at },
             ["the", "recorder", "stopped"] => CallEvent::RecorderStopped { at },
             ["it", "is", "told", "that", "the", "recorder", "stopped", "at", time] => {

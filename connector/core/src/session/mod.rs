@@ -68,6 +68,9 @@ pub struct Session {
     announce: Option<Announce>,
     phase: Phase,
     parties: Vec<Party>,
+    /// Since when these are the parties, and when an exempt extension was last told to ring.
+    seated: Timestamp,
+    exempt_rang: Option<Timestamp>,
     recorder: Recorder,
     /// A recorder may run that must not; so many are no surprise.
     suspect: Option<u32>,
@@ -158,6 +161,17 @@ impl Chance {
     }
 }
 
+impl Rules {
+    /// The extensions at which nobody may ever be recorded: those that the policy names, and those of agents whom it
+    /// names, where this machine says where they sit.
+    pub fn exempt_extensions(&self) -> BTreeSet<String> {
+        let lists = &self.policy.site().exempt;
+        let named = lists.extensions.iter().map(ToString::to_string);
+        let seated = self.desk.extensions.iter().filter(|(_, agent)| lists.agents.contains(agent.as_str()));
+        named.chain(seated.map(|(extension, _)| extension.clone())).collect()
+    }
+}
+
 impl Session {
     /// A customer has reached the hook. `seed` is chance.
     pub fn begin(
@@ -234,6 +248,8 @@ impl Session {
             announce: None,
             phase: Phase::Talk,
             parties: Vec::new(),
+            seated: now,
+            exempt_rang: None,
             recorder: Recorder::Off,
             suspect: None,
             starts: BTreeSet::new(),
@@ -283,6 +299,10 @@ impl Session {
             CallEvent::Parties { parties, at } => self.parties(now, parties, at),
             CallEvent::RecorderStarted { at } => self.recorder_started(now, at),
             CallEvent::RecorderStopped { at } => self.recorder_stopped(now, at),
+            CallEvent::ExemptRings { at } => {
+                self.changed = at;
+                self.exempt_rang = self.exempt_rang.max(Some(at));
+            }
             CallEvent::Ended { at } => self.ended(now, at),
             CallEvent::LinkLost { since } => self.link_lost(now, since),
             CallEvent::LinkBack => self.link_back(now),
