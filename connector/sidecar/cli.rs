@@ -20,7 +20,7 @@ use temoin_core::{audit, decide};
 use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat, hex};
 use crate::fault::Fault;
-use crate::{check, keep, rules, show, wiring};
+use crate::{cases, check, keep, rules, show, wiring};
 
 /// Lawful call recording beside an existing Asterisk.
 #[derive(Debug, Parser)]
@@ -54,6 +54,13 @@ enum Command {
     Play(PlayArgs),
     /// Decide once, for facts from a file.
     Decide(DecideArgs),
+    /// Run the acceptance cases of a folder through the engine that decides live calls. A site keeps its own beside
+    /// its policy.
+    Cases {
+        /// The folder: `*.json`, with `sites/` and `packs/` beside them.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
     /// Look whether the journal is whole and the vault holds what the index says.
     Verify,
     /// About the draws.
@@ -190,6 +197,7 @@ async fn command(cli: Cli) -> Outcome {
         Command::Show { call } => story(&config, json, call).await,
         Command::Play(args) => play(&config, json, args).await,
         Command::Decide(args) => decide(args),
+        Command::Cases { folder } => run_cases(&folder, json),
         Command::Verify => verify_all(&config, json).await,
         Command::Sampling { command: SamplingCommand::Audit { campaign } } => {
             audit_draws(&config, json, &campaign).await
@@ -378,6 +386,20 @@ fn decide(args: DecideArgs) -> Outcome {
     read.map_err(|error| unreadable(&error))?;
     let facts: Facts = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
     print(&json!(decide::explain(&facts, &policy)))
+}
+
+fn run_cases(folder: &Path, json: bool) -> Outcome {
+    let report = cases::run(folder).map_err(|error| Failure::Unusable(vec![error]))?;
+    if json {
+        print(&json!(report))?;
+    } else {
+        say(format_args!("{report}"))?;
+    }
+    match &report {
+        report if report.is_unreadable() => Err(Failure::Unusable(Vec::new())),
+        report if report.failed > 0 => Err(Failure::Found),
+        _ => Ok(()),
+    }
 }
 
 async fn verify_all(file: &Path, json: bool) -> Outcome {

@@ -2,6 +2,7 @@
 
 pub mod audio;
 pub mod call;
+pub mod cases;
 pub mod check;
 pub mod cli;
 pub mod clock;
