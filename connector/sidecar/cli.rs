@@ -17,10 +17,11 @@ use temoin_core::ports::{CallQuery, Change, Clock as _, SegmentQuery, Store, Sto
 use temoin_core::segment::{Sealed, State};
 use temoin_core::{audit, decide};
 
+use crate::authoring::{CasesArgs, ExplainArgs, PacksArgs};
 use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat, hex};
 use crate::fault::Fault;
-use crate::{cases, check, keep, rules, show, wiring};
+use crate::{authoring, check, keep, rules, show, wiring};
 
 /// Lawful call recording beside an existing Asterisk.
 #[derive(Debug, Parser)]
@@ -56,11 +57,11 @@ enum Command {
     Decide(DecideArgs),
     /// Run the acceptance cases of a folder through the engine that decides live calls. A site keeps its own beside
     /// its policy.
-    Cases {
-        /// The folder: `*.json`, with `sites/` and `packs/` beside them.
-        #[arg(value_name = "DIR")]
-        folder: PathBuf,
-    },
+    Cases(CasesArgs),
+    /// List the packs that are known, or show one: which law, how sure, when it is to be reviewed.
+    Packs(PacksArgs),
+    /// Explain a code that `check` tells, or what a pack asks for a purpose.
+    Explain(ExplainArgs),
     /// Look whether the journal is whole and the vault holds what the index says.
     Verify,
     /// About the draws.
@@ -134,7 +135,7 @@ enum SamplingCommand {
 
 /// Why a command failed; each has its exit code.
 #[derive(Debug)]
-enum Failure {
+pub(crate) enum Failure {
     /// 1, and everything was said already.
     Found,
     /// 1.
@@ -147,7 +148,7 @@ enum Failure {
     Unavailable(String),
 }
 
-type Outcome = Result<(), Failure>;
+pub(crate) type Outcome = Result<(), Failure>;
 
 /// The program.
 pub fn main() -> ExitCode {
@@ -197,7 +198,9 @@ async fn command(cli: Cli) -> Outcome {
         Command::Show { call } => story(&config, json, call).await,
         Command::Play(args) => play(&config, json, args).await,
         Command::Decide(args) => decide(args),
-        Command::Cases { folder } => run_cases(&folder, json),
+        Command::Cases(args) => authoring::run_cases(&args, json),
+        Command::Packs(args) => authoring::list_packs(&config, &args, json),
+        Command::Explain(args) => authoring::explain_topic(&config, &args, json),
         Command::Verify => verify_all(&config, json).await,
         Command::Sampling { command: SamplingCommand::Audit { campaign } } => {
             audit_draws(&config, json, &campaign).await
@@ -206,7 +209,7 @@ async fn command(cli: Cli) -> Outcome {
 }
 
 async fn serve(file: &Path) -> Outcome {
-    let faults = check::look(file);
+    let faults = check::look(file, SystemClock.now());
     if !check::is_usable(&faults) {
         return Err(unusable(faults.into_iter().filter(|fault| fault.bars).collect()));
     }
@@ -239,7 +242,7 @@ fn look(file: &Path, json: bool) -> Outcome {
         let hint = "name the file with --config, or put it there";
         return Err(Failure::Unusable(vec![format!("{}: {error}; {hint}", file.display())]));
     }
-    let faults = check::look(file);
+    let faults = check::look(file, SystemClock.now());
     let usable = check::is_usable(&faults);
     if json {
         print(&json!({ "usable": usable, "findings": faults }))?;
@@ -388,20 +391,6 @@ fn decide(args: DecideArgs) -> Outcome {
     print(&json!(decide::explain(&facts, &policy)))
 }
 
-fn run_cases(folder: &Path, json: bool) -> Outcome {
-    let report = cases::run(folder).map_err(|error| Failure::Unusable(vec![error]))?;
-    if json {
-        print(&json!(report))?;
-    } else {
-        say(format_args!("{report}"))?;
-    }
-    match &report {
-        report if report.is_unreadable() => Err(Failure::Unusable(Vec::new())),
-        report if report.failed > 0 => Err(Failure::Found),
-        _ => Ok(()),
-    }
-}
-
 async fn verify_all(file: &Path, json: bool) -> Outcome {
     let (config, _) = config(file)?;
     let store = index(&config).await?;
@@ -454,7 +443,7 @@ fn there(path: &Path, what: &str) -> Outcome {
     std::fs::metadata(path).map(drop).map_err(missing)
 }
 
-fn unusable(faults: Vec<Fault>) -> Failure {
+pub(crate) fn unusable(faults: Vec<Fault>) -> Failure {
     Failure::Unusable(faults.iter().map(ToString::to_string).collect())
 }
 
@@ -462,12 +451,12 @@ fn unavailable(error: StoreError) -> Failure {
     Failure::Unavailable(error.to_string())
 }
 
-fn print(value: &serde_json::Value) -> Outcome {
+pub(crate) fn print(value: &serde_json::Value) -> Outcome {
     say(format_args!("{value:#}"))
 }
 
 /// A reader that went away (`| head`) is no failure.
-fn say(text: std::fmt::Arguments<'_>) -> Outcome {
+pub(crate) fn say(text: std::fmt::Arguments<'_>) -> Outcome {
     match writeln!(std::io::stdout().lock(), "{text}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::Unavailable(format!("standard output: {error}")))
