@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use temoin_core::command::Media;
 use temoin_core::desk::{Desk, DeskLine, Sounds, Text, Timing, Unavailable};
+use temoin_core::finding::Code;
 
 use crate::fault::Fault;
 use crate::reading;
@@ -154,7 +155,7 @@ impl Config {
             Ok(text) => text,
             Err(error) => {
                 let hint = format!("cannot be read: {error}; name the file with --config, or put it there");
-                return (None, fault(UNREADABLE, hint), String::new());
+                return (None, fault(Code::Unreadable, hint), String::new());
             }
         };
         let hash = hex(&Sha256::digest(text.as_bytes()));
@@ -169,7 +170,7 @@ impl Config {
             Err(layered) => match reading::read::<Self>(&name, &text, variable) {
                 (config, faults) if faults.is_empty() => {
                     let hint = format!("{layered}, from an environment variable TEMOIN__…; unset or mend it");
-                    (config, fault("E-BAD-VALUE", hint))
+                    (config, fault(Code::BadValue, hint))
                 }
                 read => read,
             },
@@ -218,7 +219,7 @@ impl Config {
         }
         if sounds.is_empty() {
             let hint = "prompts.folder has no folder of a language in it: copy dialplans/sounds there";
-            faults.push(Fault::of(self.prompts.folder.display(), SOUND, hint));
+            faults.push(Fault::of(self.prompts.folder.display(), Code::Sound, hint));
         }
         let lines = self.lines.iter().map(|(name, line)| {
             let sounds = line.audio.iter().map(|(language, files)| {
@@ -246,11 +247,6 @@ pub const SHIPPED: [(Text, &str); 7] = [
     (Text::Alternative, "temoin-alternative"),
 ];
 
-/// A file that is not there, or not readable.
-pub const UNREADABLE: &str = "E-UNREADABLE";
-/// A sound that is not there, or is none.
-const SOUND: &str = "E-SOUND";
-
 fn default_node() -> String {
     "temoin".into()
 }
@@ -275,7 +271,7 @@ fn measure(files: impl Iterator<Item = (Text, PathBuf)>, language: &str, faults:
             Some(Media { name, length, language: language.to_owned() })
         }
         Err(hint) => {
-            faults.push(Fault::of(path.display(), SOUND, hint));
+            faults.push(Fault::of(path.display(), Code::Sound, hint));
             None
         }
     };

@@ -5,6 +5,7 @@
 pub mod access;
 pub mod audit;
 mod campaign;
+pub mod case;
 mod combine;
 pub mod command;
 pub mod decide;
