@@ -58,7 +58,7 @@ impl<'a> Lint<'a> {
         }
     }
 
-    fn check_rate(&self, campaign: &Campaign, line: &Line, force: &Force<'_>, combined: &Combined) {
+    fn check_rate(&self, campaign: &Campaign, line: &Line, force: &Force, combined: &Combined) {
         let Some(cap) = combined.cap else { return };
         let zone = &line.zone;
         let covers = |exception: &&Exception| {

@@ -22,7 +22,7 @@ impl<'a> Lint<'a> {
                 self.check_duty(line, purpose, &combined);
                 self.check_retention(line, purpose, &force, &combined);
                 asked.extend(combined.prerequisites.iter().copied());
-                self.check_instruments(whole.transfers_asked(&force));
+                self.check_instruments(&whole.transfers_asked(&force));
             }
             self.check_markets(line);
             self.check_numbers(line);
@@ -51,9 +51,9 @@ impl<'a> Lint<'a> {
         }
     }
 
-    fn check_retention(&self, line: &Line, purpose: &Purpose, force: &Force<'_>, combined: &Combined) {
+    fn check_retention(&self, line: &Line, purpose: &Purpose, force: &Force, combined: &Combined) {
         let at_line = Path::of("lines") / &*line.name;
-        let rules = || force.rules.iter().map(|r| r.rule);
+        let rules = || force.rules.iter().map(|r| &*r.rule);
         let minimum = longest_minimum(rules());
         let outlasted = |rule: &Rule| rule.retention.max.is_some_and(|max| max.weight() < minimum);
         if combined.retention_conflict {
@@ -115,9 +115,9 @@ impl<'a> Lint<'a> {
         }
     }
 
-    fn check_instruments(&self, asked: BTreeSet<&Territory>) {
+    fn check_instruments(&self, asked: &BTreeSet<Territory>) {
         let transfers = &self.policy.site().prerequisites.transfers;
-        for territory in asked.into_iter().filter(|t| !transfers.contains_key(t.country())) {
+        for territory in asked.iter().filter(|t| !transfers.contains_key(t.country())) {
             let path = Path::of("prerequisites") / "transfers" / territory.country();
             self.report(Code::Prerequisite, &path, "name the instrument that makes the transfer lawful");
         }
@@ -167,7 +167,7 @@ impl<'a> Lint<'a> {
                 .map(|(line, market)| self.market_untightened(line, market).rules_for(purpose))
                 .collect();
             let everywhere =
-                |looser: &dyn Fn(&Force<'_>) -> bool| !forces.is_empty() && forces.iter().all(looser);
+                |looser: &dyn Fn(&Force) -> bool| !forces.is_empty() && forces.iter().all(looser);
             let at = Path::of("tighten") / purpose.as_str();
             let hint = "looser than the packs everywhere: it does nothing";
             if let Some(gate) = self.written_gate(rule)
@@ -198,7 +198,7 @@ impl<'a> Lint<'a> {
 }
 
 /// The shortest maximum of the rules, as a weight.
-fn shortest_maximum(force: &Force<'_>) -> Option<u32> {
+fn shortest_maximum(force: &Force) -> Option<u32> {
     let maxima = force.rules.iter().flat_map(|r| [r.rule.retention.max, r.rule.retention.exact]);
     maxima.flatten().map(|period| period.weight()).min()
 }
