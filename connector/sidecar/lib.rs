@@ -10,6 +10,7 @@ pub mod engine;
 pub mod fault;
 pub mod keep;
 pub mod outbox;
+pub mod papers;
 pub mod reading;
 pub mod restart;
 pub mod rules;
