@@ -55,7 +55,8 @@ pub(super) fn put(context: &mut Context, policy: &Policy, cases: &[Case<'_>], ph
         ("line", Rows::Known(site.lines.values().map(|line| line_row(line, phrases)).collect())),
         ("prompt", Rows::Known(prompts(policy, cases, phrases))),
         ("step", Rows::Known(steps(policy, phrases))),
-        ("key", Rows::Known(keys(policy, phrases))),
+        ("caller_key", Rows::Known(keys(policy, false, phrases))),
+        ("agent_key", Rows::Known(keys(policy, true, phrases))),
         ("campaign", Rows::Known(site.campaigns.values().map(|c| campaign_row(c, phrases)).collect())),
         ("exception", Rows::Known(site.exceptions.values().map(|e| exception_row(e, phrases)).collect())),
         ("country", Rows::Known(by_country(&named, phrases))),
@@ -179,11 +180,11 @@ fn steps(policy: &Policy, phrases: &Phrases) -> Vec<Row> {
     rows.collect()
 }
 
-/// What keys do, each function and key once with its lines.
-fn keys(policy: &Policy, phrases: &Phrases) -> Vec<Row> {
+/// What keys of agents, or of callers, do: each function and key once, with its lines.
+fn keys(policy: &Policy, agents: bool, phrases: &Phrases) -> Vec<Row> {
     let mut lines: BTreeMap<(Function, &str), Vec<&str>> = BTreeMap::new();
     for line in policy.site().lines.values() {
-        for function in Function::ALL {
+        for function in Function::ALL.iter().filter(|function| function.is_agents() == agents) {
             if let Some(digits) = line.keys.digits(*function) {
                 lines.entry((*function, digits)).or_default().push(&line.name);
             }
