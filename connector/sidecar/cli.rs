@@ -20,6 +20,7 @@ use temoin_core::{audit, decide};
 use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat, hex};
 use crate::fault::Fault;
+use crate::init::{self, InitArgs};
 use crate::papers::{self, PapersArgs};
 use crate::{check, keep, rules, show, wiring};
 
@@ -65,6 +66,9 @@ enum Command {
     /// Draw up the papers that the law asks for (register entry, impact assessment, notices, retention, …), from policy,
     /// packs and index. What they cannot know is marked as a field to be completed.
     Papers(PapersArgs),
+    /// Write a first policy and configuration, by a few questions or by flags. What only you can supply is marked TODO(you)
+    /// in them, and listed.
+    Init(InitArgs),
 }
 
 #[derive(Debug, Args)]
@@ -199,6 +203,7 @@ async fn command(cli: Cli) -> Outcome {
             audit_draws(&config, json, &campaign).await
         }
         Command::Papers(args) => draw_up(&config, json, args).await,
+        Command::Init(args) => begin(json, &args),
     }
 }
 
@@ -454,6 +459,14 @@ async fn draw_up(file: &Path, json: bool, args: PapersArgs) -> Outcome {
         say(format_args!("no index was read: figures are fields to be completed"))?;
     }
     Ok(())
+}
+
+fn begin(json: bool, args: &InitArgs) -> Outcome {
+    let today = SystemClock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    // Questions go where answers for machines do not.
+    let made = init::init(args, &mut std::io::stdin().lock(), &mut std::io::stderr().lock(), today);
+    let made = made.map_err(|error| Failure::Unusable(vec![error.to_string()]))?;
+    if json { print(&json!(made)) } else { say(format_args!("{made}")) }
 }
 
 fn config(file: &Path) -> Result<(Config, String), Failure> {

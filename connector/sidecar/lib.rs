@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod engine;
 pub mod fault;
+pub mod init;
 pub mod keep;
 pub mod outbox;
 pub mod papers;
