@@ -356,7 +356,7 @@ fn check_tells_everything_at_once_with_places() {
         &format!("{config}:19:8: E-UNKNOWN-REF lines.elsewhere: the policy has no such line"),
         &format!("{config}:22:15: E-BAD-VALUE lines.accueil.unavailable: "),
         &format!("{config}:23:1: E-UNKNOWN-KEY lines.accueil.colour: no such key; "),
-        "policy.toml:22:1: E-RATE-ABOVE-CAP campaigns.autumn.rate: ",
+        "policy.toml:27:1: E-RATE-ABOVE-CAP campaigns.autumn.rate: ",
         "temoin-opt-out.wav: E-SOUND: not a readable WAV",
         "E-SOUND lines.accueil.prompts.fr: no sound says this prompt",
         "sampling.key: E-KEY: others can read the key of the draws: chmod 600 it",

@@ -21,6 +21,8 @@ use crate::authoring::{CasesArgs, ExplainArgs, PacksArgs};
 use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat, hex};
 use crate::fault::Fault;
+use crate::init::{self, InitArgs};
+use crate::papers::{self, PapersArgs};
 use crate::{authoring, check, keep, rules, show, wiring};
 
 /// Lawful call recording beside an existing Asterisk.
@@ -69,6 +71,12 @@ enum Command {
         #[command(subcommand)]
         command: SamplingCommand,
     },
+    /// Draw up the papers that the law asks for (register entry, impact assessment, notices, retention, …), from policy,
+    /// packs and index. What they cannot know is marked as a field to be completed.
+    Papers(PapersArgs),
+    /// Write a first policy and configuration, by a few questions or by flags. What only you can supply is marked TODO(you)
+    /// in them, and listed.
+    Init(InitArgs),
 }
 
 #[derive(Debug, Args)]
@@ -205,6 +213,8 @@ async fn command(cli: Cli) -> Outcome {
         Command::Sampling { command: SamplingCommand::Audit { campaign } } => {
             audit_draws(&config, json, &campaign).await
         }
+        Command::Papers(args) => draw_up(&config, json, args).await,
+        Command::Init(args) => begin(json, &args),
     }
 }
 
@@ -419,6 +429,55 @@ async fn audit_draws(file: &Path, json: bool, campaign: &str) -> Outcome {
         say(format_args!("{audit}"))?;
     }
     if audit.is_clean() { Ok(()) } else { Err(Failure::Found) }
+}
+
+async fn draw_up(file: &Path, json: bool, args: PapersArgs) -> Outcome {
+    let now = SystemClock.now();
+    let one = |fault| unusable(vec![fault]);
+    let (texts, index_of) = match &args.policy {
+        Some(policy) => (rules::Texts::of(policy, args.packs.as_deref()).map_err(one)?, None),
+        None => {
+            let (config, _) = config(file)?;
+            // Before the first start there is none, and papers are wanted before the first start.
+            let there = config.store.path.exists();
+            (rules::Texts::read(&config).map_err(one)?, there.then_some(config))
+        }
+    };
+    let policy = texts.policy().map_err(unusable)?;
+    let figures = match &index_of {
+        Some(config) => {
+            let store = index(config).await?;
+            Some(papers::count(&store, &policy, now).await.map_err(unavailable)?)
+        }
+        None => None,
+    };
+    let on = policy.site().zone.day(now);
+    let written = papers::write(&args, &texts, &policy, figures.as_ref(), on);
+    let written = written.map_err(|error| Failure::Unusable(vec![error.to_string()]))?;
+    if json {
+        return print(&json!({ "papers": written, "index": figures.is_some() }));
+    }
+    for paper in &written {
+        let fields = match paper.open.len() {
+            0 => String::new(),
+            1 => " (1 field to be completed)".to_owned(),
+            fields => format!(" ({fields} fields to be completed)"),
+        };
+        let file = paper.files.first().map(|file| file.display().to_string()).unwrap_or_default();
+        say(format_args!("{:<4} {file}{fields}", paper.id))?;
+    }
+    if figures.is_none() {
+        say(format_args!("no index was read: figures are fields to be completed"))?;
+    }
+    Ok(())
+}
+
+fn begin(json: bool, args: &InitArgs) -> Outcome {
+    let today = SystemClock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    // Questions go where answers for machines do not.
+    let made = init::init(args, &mut std::io::stdin().lock(), &mut std::io::stderr().lock(), today);
+    let made = made.map_err(|error| Failure::Unusable(vec![error.to_string()]))?;
+    if json { print(&json!(made)) } else { say(format_args!("{made}")) }
 }
 
 fn config(file: &Path) -> Result<(Config, String), Failure> {

@@ -22,6 +22,7 @@ pub mod life;
 pub mod lint;
 pub mod number;
 pub mod pack;
+pub mod papers;
 pub mod policy;
 pub mod ports;
 pub mod reconcile;
