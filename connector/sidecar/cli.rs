@@ -20,14 +20,14 @@ use temoin_core::{audit, decide};
 use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat, hex};
 use crate::fault::Fault;
-use crate::{check, keep, rules, show, wiring};
+use crate::{check, keep, rules, show, simulate, wiring};
 
 /// Lawful call recording beside an existing Asterisk.
 #[derive(Debug, Parser)]
 #[command(name = "temoin", version, about)]
 struct Cli {
     /// The configuration.
-    #[arg(long, global = true, default_value = "/etc/temoin/temoin.toml", value_name = "FILE")]
+    #[arg(long, global = true, default_value = CONFIG, value_name = "FILE")]
     config: PathBuf,
     /// Answer as JSON.
     #[arg(long, global = true)]
@@ -35,6 +35,9 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+/// Where the configuration is unless somebody says otherwise.
+const CONFIG: &str = "/etc/temoin/temoin.toml";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -54,6 +57,8 @@ enum Command {
     Play(PlayArgs),
     /// Decide once, for facts from a file.
     Decide(DecideArgs),
+    /// Replay calls of the past through a policy: what would be recorded, what not, and why.
+    Simulate(simulate::Args),
     /// Look whether the journal is whole and the vault holds what the index says.
     Verify,
     /// About the draws.
@@ -190,6 +195,7 @@ async fn command(cli: Cli) -> Outcome {
         Command::Show { call } => story(&config, json, call).await,
         Command::Play(args) => play(&config, json, args).await,
         Command::Decide(args) => decide(args),
+        Command::Simulate(args) => dry_run(&config, json, args).await,
         Command::Verify => verify_all(&config, json).await,
         Command::Sampling { command: SamplingCommand::Audit { campaign } } => {
             audit_draws(&config, json, &campaign).await
@@ -378,6 +384,29 @@ fn decide(args: DecideArgs) -> Outcome {
     read.map_err(|error| unreadable(&error))?;
     let facts: Facts = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
     print(&json!(decide::explain(&facts, &policy)))
+}
+
+async fn dry_run(file: &Path, json: bool, args: simulate::Args) -> Outcome {
+    let failed = |error: simulate::SimulateError| match error {
+        simulate::SimulateError::Index(error) => unavailable(error),
+        other => Failure::Unusable(other.to_string().lines().map(str::to_owned).collect()),
+    };
+    args.check().map_err(failed)?;
+    // A policy and records are enough; a configuration that is there is used.
+    let has_config = file.exists() || args.index || args.policy.is_none() || file != Path::new(CONFIG);
+    let config = if has_config { Some(config(file)?.0) } else { None };
+    let store = match &config {
+        Some(config) if args.index => Some(index(config).await?),
+        _ => None,
+    };
+    let ground = simulate::Ground::read(&args, config.as_ref()).map_err(failed)?;
+    let report = simulate::run(&ground, &args, store.as_ref()).await.map_err(failed)?;
+    if json {
+        print(&json!(report))?;
+    } else {
+        say(format_args!("{}", simulate::text::text(&report)))?;
+    }
+    if report.unreadable() == 0 { Ok(()) } else { Err(Failure::Found) }
 }
 
 async fn verify_all(file: &Path, json: bool) -> Outcome {

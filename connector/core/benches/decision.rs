@@ -24,7 +24,7 @@ fn look() {
     let packs: std::collections::BTreeSet<&str> = decision
         .purposes
         .values()
-        .flat_map(|verdict| &verdict.rules)
+        .flat_map(|verdict| &*verdict.rules)
         .filter_map(|rule| Some(rule.split_once('/')?.0))
         .collect();
     assert_eq!(packs.len(), 5, "{packs:?}");
