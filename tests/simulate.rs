@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use temoin_core::decide::decide;
 use temoin_core::facts::Facts;
 use temoin_core::pack;
 use temoin_core::policy::Policy;
 use temoin_core::words::Reason;
+use tempfile::TempDir;
 
 fn here(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/simulate").join(file)
@@ -146,7 +146,8 @@ fn a_simulated_verdict_is_that_of_a_live_call() {
     let rows = stdout.lines().skip(1).take_while(|row| row.matches(',').count() == 6);
     let mut compared = 0;
     for row in rows {
-        let [call, began, line, queue, agent, purpose, verdict] = row.split(',').collect::<Vec<_>>()[..] else {
+        let [call, began, line, queue, agent, purpose, verdict] = row.split(',').collect::<Vec<_>>()[..]
+        else {
             panic!("{row}");
         };
         if purpose == "*" {
@@ -177,7 +178,8 @@ fn a_simulated_verdict_is_that_of_a_live_call() {
         }
         let facts = Facts::from_json(&facts.to_string()).expect("facts");
         let decided = decide(&facts, &policy);
-        let (_, live) = decided.purposes.iter().find(|(name, _)| name.as_str() == purpose).expect("the purpose");
+        let (_, live) =
+            decided.purposes.iter().find(|(name, _)| name.as_str() == purpose).expect("the purpose");
         let live = if live.reason == Reason::Ok { "recorded".to_owned() } else { live.reason.to_string() };
         assert_eq!(live, verdict, "{row}");
         compared += 1;

@@ -71,11 +71,12 @@ pub fn asterisk_cdr<'r>(fields: Fields<'r>, zone: &Zone) -> Result<Contact<'r>, 
         if answered.is_empty() { None } else { Some(local(answered, zone).ok_or("the answer is no time")?) };
     let seconds = number(fields.at(13)).ok_or("the billed seconds are no number")?;
     let far = Endpoint::channel(fields.at(6));
-    // A linkedid is in it with the new columns only; all records of a call that do not leave it share the uniqueid.
+    // A linkedid is in it with the new columns only; else the records of a call share the uniqueid of the caller's channel,
+    // and where that is not logged, the channel.
     let linked = if fields.count() == 21 { fields.at(19) } else { &[] };
     let queue = fields.at(8).split(|byte| *byte == b',').next().unwrap_or_default();
     Ok(Contact {
-        call: if linked.is_empty() { fields.at(16) } else { linked },
+        call: [linked, fields.at(16)].into_iter().find(|id| !id.is_empty()).unwrap_or(fields.at(5)),
         started,
         talk: answered.filter(|_| far != Endpoint::Nobody && seconds > 0).map(|at| (at, seconds)),
         near: Endpoint::channel(fields.at(5)),

@@ -57,7 +57,7 @@ const STYLE: &str = "
 *{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}
 main{max-width:1000px;margin:0 auto;padding:28px 20px 60px}h1{font-size:26px;margin:0 0 2px}h2{font-size:20px;margin:40px 0 8px;border-bottom:1px solid var(--line);padding-bottom:6px}h3{font-size:16px;margin:26px 0 8px}
 p{margin:6px 0}.soft{color:var(--soft)}code{font-size:13px;overflow-wrap:anywhere}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:12px;margin:18px 0}.card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px 14px}.card b{display:block;font-size:24px;line-height:1.2;font-variant-numeric:tabular-nums}.card span{color:var(--soft);font-size:13px}
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(250px,1fr));gap:12px;margin:18px 0}.card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px 14px}.card b{display:block;font-size:24px;line-height:1.2;font-variant-numeric:tabular-nums}.card span{color:var(--soft);font-size:13px}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;margin:8px 0;font-size:14px;font-variant-numeric:tabular-nums}th,td{text-align:left;padding:5px 10px 5px 0;border-bottom:1px solid var(--line);vertical-align:top}th{color:var(--soft);font-weight:600}.n{text-align:right}td.over{color:var(--over);font-weight:600}td.under{color:var(--under);font-weight:600}
 svg{display:block;width:100%;height:auto;margin:8px 0}svg text{fill:var(--soft);font-size:12px}svg .name{fill:var(--ink)}.grid{stroke:var(--line);stroke-width:1}rect.whole{fill:var(--whole)}rect.part{fill:var(--part)}.area{fill:var(--part);opacity:.18}.line{fill:none;stroke:var(--part);stroke-width:2}.span{stroke:var(--soft);stroke-width:3;stroke-linecap:round;opacity:.6}.allowed{stroke:var(--ink);stroke-width:2}.dot{fill:var(--ok)}.dot.over{fill:var(--over)}.dot.under{fill:var(--under)}
 .key{display:inline-block;width:11px;height:11px;border-radius:2px;margin:0 6px 0 14px;vertical-align:-1px}.key.part{background:var(--part)}.key.whole{background:var(--whole)}
@@ -169,8 +169,9 @@ fn days(out: &mut String, days: &[Group]) {
 fn campaigns(out: &mut String, campaigns: &[Campaign]) {
     if !campaigns.is_empty() {
         out.push_str(
-            "<h2>Realised against allowed</h2><p class=\"soft\">The dot is what was drawn, the bar its 95 % confidence \
-             interval (Wilson), the stroke the allowed rate. A dot is coloured where the rate lies outside.</p>",
+            "<h2>Realised against allowed</h2><p class=\"soft\">The dot is what was recorded of the calls that a lot \
+             was drawn for, the bar its 95 % confidence interval (Wilson), the stroke the allowed rate. Red is over, yellow \
+             under it. A drawn call that is not recorded has another reason: see the agents.</p>",
         );
     }
     for campaign in campaigns {
@@ -190,7 +191,8 @@ fn campaigns(out: &mut String, campaigns: &[Campaign]) {
         let rows = shares().map(|share| {
             let name = if share.name.is_empty() { "all".into() } else { share.name.clone() };
             let between = format!("{:.1}–{:.1}", share.low_percent, share.high_percent);
-            let numbers = [share.eligible, share.drawn, share.at_most].map(|number| number.to_string());
+            let numbers =
+                [share.eligible, share.drawn, share.at_most, share.recorded].map(|number| number.to_string());
             let mut row = vec![name];
             row.extend(numbers);
             row.extend([format!("{:.1}", share.percent), format!("{:.1}", share.allowed_percent), between]);
@@ -202,6 +204,7 @@ fn campaigns(out: &mut String, campaigns: &[Campaign]) {
             ("Lots", true),
             ("Drawn", true),
             ("At most", true),
+            ("Recorded", true),
             ("%", true),
             ("Allowed %", true),
             ("95 %", true),

@@ -2,8 +2,8 @@
 //!
 //! Records of a PBX ([`source`], [`format`], [`cel`]) or of our own index ([`index`]) become contacts ([`contact`]);
 //! contacts of one call are put together ([`replay`]); each call goes through the hook, the lots and the decision
-//! ([`run`]), by the same functions that a live call uses; what came of it is counted ([`tally`]) and reported
-//! ([`report`], [`text`], [`html`]). Memory does not grow with the files: one record, the calls that are open (at most
+//! ([`run`], [`facts`], [`lots`]), by the same functions that a live call uses; what came of it is counted ([`tally`]) and reported
+//! ([`report`], [`text`], [`html`], [`svg`], [`wilson`]). Memory does not grow with the files: one record, the calls that are open (at most
 //! [`replay::MOST`]), and counts.
 //!
 //! Left out: talk that the records do not tell of (who pressed a code, when a contract talk began), and sounds: every
@@ -12,9 +12,11 @@
 pub mod cel;
 pub mod contact;
 pub mod csv;
+pub mod facts;
 pub mod format;
 pub mod html;
 pub mod index;
+pub mod lots;
 pub mod names;
 pub mod replay;
 pub mod report;

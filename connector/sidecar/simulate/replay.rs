@@ -202,11 +202,15 @@ impl Verdicts {
 fn row(id: &[u8], open: &Open, verdicts: &Verdicts, words: &[&str]) -> String {
     let name = |name: &Option<Arc<str>>| name.as_deref().unwrap_or_default().to_owned();
     let queue = open.life.queue().map(|queue| super::tally::shown(queue.as_bytes())).unwrap_or_default();
-    let mut cells =
-        vec![String::from_utf8_lossy(id).into_owned(), open.began.to_string(), name(&verdicts.line), queue];
+    let mut cells = vec![call_id(id), open.began.to_string(), name(&verdicts.line), queue];
     cells.push(name(&verdicts.agent));
     cells.extend(words.iter().map(|word| (*word).to_owned()));
     cells.iter().map(|text| cell(text)).collect::<Vec<_>>().join(",")
+}
+
+/// An id as it is listed. Where records have none it is the name of a channel, which may hold a number.
+fn call_id(id: &[u8]) -> String {
+    if id.contains(&b'/') { super::tally::shown(id) } else { String::from_utf8_lossy(id).into_owned() }
 }
 
 /// A cell that no spreadsheet takes for a formula, and no terminal for an order.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use temoin_core::words::{Reason, Word as _};
 
+use super::lots::Lots;
 use super::replay::Replay;
-use super::run::{Left, Lots, Run, allowed};
+use super::run::{Left, Run};
 use super::source::Read1;
 use super::tally::{Cell, Row, Table};
 use super::wilson;
@@ -123,7 +124,9 @@ pub struct Share {
     pub at_most: u64,
     /// The rate, of a hundred.
     pub allowed_percent: f64,
-    /// Drawn, of a hundred.
+    /// Calls with a lot that were recorded.
+    pub recorded: u64,
+    /// Recorded, of a hundred.
     pub percent: f64,
     /// From where the true share lies, with a confidence of 95 % (Wilson),
     pub low_percent: f64,
@@ -338,9 +341,8 @@ fn group(
 }
 
 fn campaign(name: &str, lots: &Lots) -> Campaign {
-    let (rates, by_stratum) = &lots.rates;
-    let share = |name: &str, count: &temoin_core::sampling::Count, rates: u64| {
-        let (low, high) = wilson::interval(count.recorded, count.calls);
+    let share = |name: &str, count: &temoin_core::sampling::Count, rates: u64, recorded: u64| {
+        let (low, high) = wilson::interval(recorded, count.calls);
         let allowed_percent = rates as f64 / 10.0 / (count.calls.max(1) as f64);
         let verdict = match allowed_percent / 100.0 {
             rate if rate < low => "over",
@@ -351,9 +353,11 @@ fn campaign(name: &str, lots: &Lots) -> Campaign {
             name: name.to_owned(),
             eligible: count.calls,
             drawn: count.recorded,
-            at_most: u64::try_from(allowed(rates, count.calls)).unwrap_or(u64::MAX),
+            // The rate times the calls, rounded up.
+            at_most: rates.div_ceil(1000),
             allowed_percent: tenths(allowed_percent),
-            percent: percent(count.recorded, count.calls),
+            recorded,
+            percent: percent(recorded, count.calls),
             low_percent: tenths(low * 100.0),
             high_percent: tenths(high * 100.0),
             verdict,
@@ -362,9 +366,13 @@ fn campaign(name: &str, lots: &Lots) -> Campaign {
     let strata = lots.tally.strata.iter().filter(|(stratum, _)| !stratum.is_empty());
     let strata = strata.map(|(stratum, count)| {
         let name = super::tally::shown(stratum.as_bytes());
-        share(&name, count, by_stratum.get(stratum).copied().unwrap_or(0))
+        share(&name, count, lots.rates.of(stratum), lots.recorded.of(stratum))
     });
-    Campaign { name: name.to_owned(), total: share("", &lots.tally.total, *rates), strata: strata.collect() }
+    Campaign {
+        name: name.to_owned(),
+        total: share("", &lots.tally.total, lots.rates.all, lots.recorded.all),
+        strata: strata.collect(),
+    }
 }
 
 fn stored(run: &Run<'_>, price: &Price) -> Stored {

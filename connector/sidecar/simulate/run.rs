@@ -10,12 +10,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use temoin_core::decide::{Decision, Stake, announcement, decide, stakes, steady};
-use temoin_core::facts::{Facts, Leg, Scope};
+use temoin_core::facts::{Facts, Scope};
 use temoin_core::policy::{Line, Policy};
-use temoin_core::sampling::{Draw, Tally, share};
-use temoin_core::words::{Direction, Function, LegKind, Prerequisite, Purpose, Reason, Word as _};
+use temoin_core::sampling::Draw;
+use temoin_core::words::{Direction, Function, Prerequisite, Purpose, Reason, Word as _};
 
 use super::contact::{Contact, Endpoint};
+use super::facts::{agent_leg, customer_leg, facts};
+use super::lots::Lots;
 use super::names::{Names, Seat};
 use super::tally::{Storage, Table, Unknown};
 
@@ -62,6 +64,8 @@ pub struct Life {
     queue: Option<Arc<str>>,
     hook: Option<Arc<Hook>>,
     drawn: BTreeMap<Arc<str>, bool>,
+    /// The lots it took part in.
+    lots: Vec<Stake>,
     left: Left,
     /// The agent of the first talk.
     agent: Option<Arc<str>>,
@@ -93,6 +97,7 @@ impl Default for Life {
             queue: None,
             hook: None,
             drawn: BTreeMap::new(),
+            lots: Vec::new(),
             left: Left::NoTalk,
             agent: None,
             marks: Vec::new(),
@@ -117,15 +122,6 @@ struct Place<'p> {
     purposes: Vec<usize>,
     announced: u64,
     missing: [u64; Prerequisite::ALL.len()],
-}
-
-/// A campaign's lots.
-#[derive(Debug, Default)]
-pub struct Lots {
-    /// How they fell.
-    pub tally: Tally,
-    /// Sums of the rates they were drawn at, per mille: of all, and by stratum.
-    pub rates: (u64, BTreeMap<String, u64>),
 }
 
 /// One policy's counts.
@@ -171,8 +167,7 @@ impl<'p> Run<'p> {
     /// Nothing is counted yet.
     pub fn new(policy: &'p Policy, names: Names, settings: Settings) -> Self {
         let site = policy.site();
-        let all: BTreeSet<Purpose> =
-            site.lines.values().flat_map(|line| &line.purposes).cloned().collect();
+        let all: BTreeSet<Purpose> = site.lines.values().flat_map(|line| &line.purposes).cloned().collect();
         let purposes: Vec<Purpose> = all.into_iter().collect();
         let place = |line: &'p Line| {
             let is_of_line =
@@ -352,8 +347,10 @@ impl<'p> Run<'p> {
         facts.sampling.drawn = std::mem::take(&mut life.drawn);
         for stake in stakes(&facts, self.policy) {
             if !facts.sampling.drawn.contains_key(&stake.campaign) {
-                let drawn = self.draw(&stake, contact.call);
-                facts.sampling.drawn.insert(stake.campaign, drawn);
+                let lots = self.lots.entry(stake.campaign.clone()).or_default();
+                let drawn = lots.draw(&stake, &self.settings.key, &call(contact.call));
+                facts.sampling.drawn.insert(stake.campaign.clone(), drawn);
+                life.lots.push(stake);
             }
         }
         let decision = decide(&facts, self.policy);
@@ -388,17 +385,6 @@ impl<'p> Run<'p> {
         }
     }
 
-    fn draw(&mut self, stake: &Stake, id: &[u8]) -> bool {
-        let draw = Draw::keyed(&self.settings.key, &stake.campaign, &call(id));
-        let lots = self.lots.entry(stake.campaign.clone()).or_default();
-        lots.rates.0 += u64::from(stake.rate);
-        match lots.rates.1.get_mut(&*stake.stratum) {
-            Some(sum) => *sum += u64::from(stake.rate),
-            None => drop(lots.rates.1.insert(stake.stratum.to_string(), u64::from(stake.rate))),
-        }
-        lots.tally.count(stake.rate, &stake.stratum, Some(&draw))
-    }
-
     /// The call is over: it is counted. Gives the verdicts by purpose, none where it was not decided.
     pub fn finish(&mut self, life: &Life) -> Verdicts {
         let (Some(at), Some(hook)) = (life.line.filter(|_| !life.marks.is_empty()), &life.hook) else {
@@ -422,6 +408,17 @@ impl<'p> Run<'p> {
         count(&mut self.days, &hook.day);
         if let Some(queue) = &life.queue {
             count(&mut self.by_queue, queue);
+        }
+        for (mark, purpose) in
+            life.marks.iter().zip(&place.purposes).filter(|(mark, _)| mark.reason == Reason::Ok)
+        {
+            for stake in
+                life.lots.iter().filter(|stake| stake.purpose == self.purposes[*purpose] && mark.seconds > 0)
+            {
+                if let Some(lots) = self.lots.get_mut(&stake.campaign) {
+                    lots.was_recorded(stake);
+                }
+            }
         }
         for kept in &life.kept {
             self.storage.add(kept.seconds, kept.from, kept.scheduled, kept.gone_by);
@@ -474,54 +471,7 @@ impl Life {
     }
 }
 
-fn facts(
-    line: &Line,
-    direction: Direction,
-    queue: Option<&Arc<str>>,
-    at: Timestamp,
-    began: Timestamp,
-) -> Facts {
-    Facts {
-        at,
-        call_start: Some(began),
-        line: line.name.clone(),
-        direction: Some(direction),
-        queue: queue.cloned(),
-        language: None,
-        legs: Vec::with_capacity(2),
-        flags: Default::default(),
-        sampling: Default::default(),
-    }
-}
-
-thread_local! {
-    /// The ids that legs have here: made once.
-    static LEGS: [Arc<str>; 5] = ["customer", "agent", "agent-2", "agent-3", "agent-4"].map(Arc::from);
-}
-
-fn leg_id(place: usize) -> Arc<str> {
-    let known = LEGS.with(|legs| legs.get(place).cloned());
-    known.unwrap_or_else(|| format!("agent-{place}").into())
-}
-
-fn customer_leg(direction: Direction, contact: &Contact<'_>) -> Leg {
-    let called = direction == Direction::Outbound && !contact.dialled.is_empty();
-    let number = if called { contact.dialled } else { contact.caller };
-    let number = (!number.is_empty()).then(|| String::from_utf8_lossy(number).into());
-    Leg { number, ..Leg::new(leg_id(0), LegKind::Customer) }
-}
-
-fn agent_leg(place: usize, seat: &Seat) -> Leg {
-    let Seat { agent, extension } = seat.clone();
-    Leg { agent, extension, ..Leg::new(leg_id(place + 1), LegKind::Agent) }
-}
-
 /// A call's id as a live call would be drawn by.
 fn call(id: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(id)
-}
-
-/// How many calls of so many may be drawn at a sum of rates.
-pub fn allowed(rates: u64, calls: u64) -> u128 {
-    if calls == 0 { 0 } else { share(u16::try_from(rates / calls).unwrap_or(1000), calls) }
 }

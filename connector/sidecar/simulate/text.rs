@@ -115,6 +115,7 @@ fn campaigns(out: &mut String, campaigns: &[Campaign]) {
             share.eligible.to_string(),
             share.drawn.to_string(),
             share.at_most.to_string(),
+            share.recorded.to_string(),
             format!("{:.1}", share.percent),
             format!("{:.1}", share.allowed_percent),
             format!("{:.1}–{:.1}", share.low_percent, share.high_percent),
@@ -124,7 +125,8 @@ fn campaigns(out: &mut String, campaigns: &[Campaign]) {
     let rows = campaigns.iter().flat_map(|campaign| {
         std::iter::once(&campaign.total).chain(&campaign.strata).map(|share| row(&campaign.name, share))
     });
-    let heads = ["CAMPAIGN", "SHARE", "LOTS", "DRAWN", "AT MOST", "%", "ALLOWED %", "95 %", "VERDICT"];
+    let heads =
+        ["CAMPAIGN", "SHARE", "LOTS", "DRAWN", "AT MOST", "RECORDED", "%", "ALLOWED %", "95 %", "VERDICT"];
     table(out, &heads, rows.collect());
 }
 
