@@ -301,6 +301,10 @@ fn the_text_is_as_it_was() {
         .output()
         .expect("the program runs");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
+    // The packs have a hash of their own business.
+    let policy = fs::read_to_string(here("policy.toml")).expect("the policy");
+    let hash = Policy::load(("policy.toml", &policy), pack::shipped()).expect("a policy").hash_hex();
+    let text = text.replace(&hash[..12], "HASH");
     if std::env::var_os("TEMOIN_BLESS").is_some() {
         fs::write(here("cdr.txt"), &text).expect("a file");
     }
