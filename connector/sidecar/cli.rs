@@ -17,10 +17,13 @@ use temoin_core::ports::{CallQuery, Change, Clock as _, SegmentQuery, Store, Sto
 use temoin_core::segment::{Sealed, State};
 use temoin_core::{audit, decide};
 
+use crate::authoring::{CasesArgs, ExplainArgs, PacksArgs};
 use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat, hex};
 use crate::fault::Fault;
-use crate::{check, keep, rules, show, simulate, wiring};
+use crate::init::{self, InitArgs};
+use crate::papers::{self, PapersArgs};
+use crate::{authoring, check, keep, rules, show, simulate, wiring};
 
 /// Lawful call recording beside an existing Asterisk.
 #[derive(Debug, Parser)]
@@ -57,6 +60,13 @@ enum Command {
     Play(PlayArgs),
     /// Decide once, for facts from a file.
     Decide(DecideArgs),
+    /// Run the acceptance cases of a folder through the engine that decides live calls. A site keeps its own beside
+    /// its policy.
+    Cases(CasesArgs),
+    /// List the packs that are known, or show one: which law, how sure, when it is to be reviewed.
+    Packs(PacksArgs),
+    /// Explain a code that `check` tells, or what a pack asks for a purpose.
+    Explain(ExplainArgs),
     /// Replay calls of the past through a policy: what would be recorded, what not, and why.
     Simulate(simulate::Args),
     /// Look whether the journal is whole and the vault holds what the index says.
@@ -66,6 +76,12 @@ enum Command {
         #[command(subcommand)]
         command: SamplingCommand,
     },
+    /// Draw up the papers that the law asks for (register entry, impact assessment, notices, retention, …), from policy,
+    /// packs and index. What they cannot know is marked as a field to be completed.
+    Papers(PapersArgs),
+    /// Write a first policy and configuration, by a few questions or by flags. What only you can supply is marked TODO(you)
+    /// in them, and listed.
+    Init(InitArgs),
 }
 
 #[derive(Debug, Args)]
@@ -132,7 +148,7 @@ enum SamplingCommand {
 
 /// Why a command failed; each has its exit code.
 #[derive(Debug)]
-enum Failure {
+pub(crate) enum Failure {
     /// 1, and everything was said already.
     Found,
     /// 1.
@@ -145,7 +161,7 @@ enum Failure {
     Unavailable(String),
 }
 
-type Outcome = Result<(), Failure>;
+pub(crate) type Outcome = Result<(), Failure>;
 
 /// The program.
 pub fn main() -> ExitCode {
@@ -195,16 +211,21 @@ async fn command(cli: Cli) -> Outcome {
         Command::Show { call } => story(&config, json, call).await,
         Command::Play(args) => play(&config, json, args).await,
         Command::Decide(args) => decide(args),
+        Command::Cases(args) => authoring::run_cases(&args, json),
+        Command::Packs(args) => authoring::list_packs(&config, &args, json),
+        Command::Explain(args) => authoring::explain_topic(&config, &args, json),
         Command::Simulate(args) => dry_run(&config, json, args).await,
         Command::Verify => verify_all(&config, json).await,
         Command::Sampling { command: SamplingCommand::Audit { campaign } } => {
             audit_draws(&config, json, &campaign).await
         }
+        Command::Papers(args) => draw_up(&config, json, args).await,
+        Command::Init(args) => begin(json, &args),
     }
 }
 
 async fn serve(file: &Path) -> Outcome {
-    let faults = check::look(file);
+    let faults = check::look(file, SystemClock.now());
     if !check::is_usable(&faults) {
         return Err(unusable(faults.into_iter().filter(|fault| fault.bars).collect()));
     }
@@ -237,7 +258,7 @@ fn look(file: &Path, json: bool) -> Outcome {
         let hint = "name the file with --config, or put it there";
         return Err(Failure::Unusable(vec![format!("{}: {error}; {hint}", file.display())]));
     }
-    let faults = check::look(file);
+    let faults = check::look(file, SystemClock.now());
     let usable = check::is_usable(&faults);
     if json {
         print(&json!({ "usable": usable, "findings": faults }))?;
@@ -439,6 +460,55 @@ async fn audit_draws(file: &Path, json: bool, campaign: &str) -> Outcome {
     if audit.is_clean() { Ok(()) } else { Err(Failure::Found) }
 }
 
+async fn draw_up(file: &Path, json: bool, args: PapersArgs) -> Outcome {
+    let now = SystemClock.now();
+    let one = |fault| unusable(vec![fault]);
+    let (texts, index_of) = match &args.policy {
+        Some(policy) => (rules::Texts::of(policy, args.packs.as_deref()).map_err(one)?, None),
+        None => {
+            let (config, _) = config(file)?;
+            // Before the first start there is none, and papers are wanted before the first start.
+            let there = config.store.path.exists();
+            (rules::Texts::read(&config).map_err(one)?, there.then_some(config))
+        }
+    };
+    let policy = texts.policy().map_err(unusable)?;
+    let figures = match &index_of {
+        Some(config) => {
+            let store = index(config).await?;
+            Some(papers::count(&store, &policy, now).await.map_err(unavailable)?)
+        }
+        None => None,
+    };
+    let on = policy.site().zone.day(now);
+    let written = papers::write(&args, &texts, &policy, figures.as_ref(), on);
+    let written = written.map_err(|error| Failure::Unusable(vec![error.to_string()]))?;
+    if json {
+        return print(&json!({ "papers": written, "index": figures.is_some() }));
+    }
+    for paper in &written {
+        let fields = match paper.open.len() {
+            0 => String::new(),
+            1 => " (1 field to be completed)".to_owned(),
+            fields => format!(" ({fields} fields to be completed)"),
+        };
+        let file = paper.files.first().map(|file| file.display().to_string()).unwrap_or_default();
+        say(format_args!("{:<4} {file}{fields}", paper.id))?;
+    }
+    if figures.is_none() {
+        say(format_args!("no index was read: figures are fields to be completed"))?;
+    }
+    Ok(())
+}
+
+fn begin(json: bool, args: &InitArgs) -> Outcome {
+    let today = SystemClock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    // Questions go where answers for machines do not.
+    let made = init::init(args, &mut std::io::stdin().lock(), &mut std::io::stderr().lock(), today);
+    let made = made.map_err(|error| Failure::Unusable(vec![error.to_string()]))?;
+    if json { print(&json!(made)) } else { say(format_args!("{made}")) }
+}
+
 fn config(file: &Path) -> Result<(Config, String), Failure> {
     Config::read(file).map_err(unusable)
 }
@@ -461,7 +531,7 @@ fn there(path: &Path, what: &str) -> Outcome {
     std::fs::metadata(path).map(drop).map_err(missing)
 }
 
-fn unusable(faults: Vec<Fault>) -> Failure {
+pub(crate) fn unusable(faults: Vec<Fault>) -> Failure {
     Failure::Unusable(faults.iter().map(ToString::to_string).collect())
 }
 
@@ -469,12 +539,12 @@ fn unavailable(error: StoreError) -> Failure {
     Failure::Unavailable(error.to_string())
 }
 
-fn print(value: &serde_json::Value) -> Outcome {
+pub(crate) fn print(value: &serde_json::Value) -> Outcome {
     say(format_args!("{value:#}"))
 }
 
 /// A reader that went away (`| head`) is no failure.
-fn say(text: std::fmt::Arguments<'_>) -> Outcome {
+pub(crate) fn say(text: std::fmt::Arguments<'_>) -> Outcome {
     match writeln!(std::io::stdout().lock(), "{text}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::Unavailable(format!("standard output: {error}")))
