@@ -24,11 +24,7 @@ fn look() {
     let packs: std::collections::BTreeSet<&str> = decision
         .purposes
         .values()
-<<<<<<< HEAD
         .flat_map(|verdict| verdict.rules.iter())
-=======
-        .flat_map(|verdict| &*verdict.rules)
->>>>>>> simulate
         .filter_map(|rule| Some(rule.split_once('/')?.0))
         .collect();
     assert_eq!(packs.len(), 5, "{packs:?}");

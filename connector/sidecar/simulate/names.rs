@@ -24,11 +24,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use temoin_core::finding::Code;
 use temoin_core::policy::Policy;
 use temoin_core::time::Zone;
 
 use super::contact::{Contact, Endpoint};
-use crate::config::UNREADABLE;
 use crate::fault::Fault;
 use crate::reading;
 
@@ -56,7 +56,10 @@ impl Map {
     pub fn read(file: &Path, policy: &Policy) -> Result<Self, Vec<Fault>> {
         let name = file.display().to_string();
         let text = std::fs::read_to_string(file).map_err(|error| {
-            vec![Fault::of(&name, UNREADABLE, format!("cannot be read: {error}; --map names it")).barring()]
+            vec![
+                Fault::of(&name, Code::Unreadable, format!("cannot be read: {error}; --map names it"))
+                    .barring(),
+            ]
         })?;
         let map = match reading::read::<Self>(&name, &text, |_| None) {
             (Some(map), faults) if faults.is_empty() => map,
@@ -64,7 +67,7 @@ impl Map {
         };
         let unknown = |table: &str, key: &str, hint: String| {
             let place = reading::locate(&text, &[table, key]);
-            Fault::of(&name, "E-UNKNOWN-REF", hint).at(format!("{table}.{key}"), place).barring()
+            Fault::of(&name, Code::UnknownRef, hint).at(format!("{table}.{key}"), place).barring()
         };
         let tables = [("dialled", &map.dialled), ("queues", &map.queues), ("contexts", &map.contexts)];
         let mut faults = Vec::new();
@@ -87,7 +90,7 @@ impl Map {
         if map.timezone.as_ref().is_some_and(|zone| Zone::named(zone).is_none()) {
             let place = reading::locate(&text, &["timezone"]);
             let hint = "no such time zone; write it as IANA does, such as Europe/Paris";
-            faults.push(Fault::of(&name, "E-BAD-VALUE", hint).at("timezone", place).barring());
+            faults.push(Fault::of(&name, Code::BadValue, hint).at("timezone", place).barring());
         }
         if faults.is_empty() { Ok(map) } else { Err(faults) }
     }
