@@ -106,7 +106,7 @@ mod tests {
     #[tokio::test]
     async fn every_call_comes_once_and_the_oldest_first() {
         for count in [0, 1, 4, i64::from(PAGE), i64::from(PAGE) + 1, 3 * i64::from(PAGE) + 7] {
-            let store = MemoryStore::default();
+            let store = MemoryStore::new("node-1", "site-1");
             store.commit((0..count).map(|n| Change::Call(record(n))).collect()).await.expect("memory");
             let mut seen = Vec::new();
             let take = &mut |contact: &Contact<'_>| {

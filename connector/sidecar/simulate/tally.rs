@@ -190,6 +190,7 @@ const MOST_UNKNOWN: usize = 200;
 impl Unknown {
     /// One more.
     pub fn count(&mut self, name: &[u8]) {
+        let name = name.get(..100).unwrap_or(name);
         if let Some(calls) = self.0.get_mut(name) {
             *calls += 1;
         } else if self.0.len() < MOST_UNKNOWN {
