@@ -257,6 +257,7 @@ fn segment(n: u8) -> Segment {
         id: id(n),
         call: CallId("call-1".into()),
         opened: start(),
+        since: start(),
         agents: vec!["amel".into()],
         purposes: vec!["quality".into()],
         mandatory: false,

@@ -4,23 +4,23 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use jiff::Timestamp;
+use temoin_core::finding::Code;
 use temoin_core::lint;
 use temoin_core::pack::Pack;
 use temoin_core::policy::Policy;
-use temoin_core::ports::Clock as _;
 use temoin_core::words::{PackKind, Territory, codes_covering};
 
-use crate::clock::SystemClock;
-use crate::config::{Config, UNREADABLE};
+use crate::config::Config;
 use crate::fault::Fault;
 use crate::rules::{self, Texts};
 use crate::{reading, show};
 
-/// Everything that is wrong: by file, then by line.
-pub fn look(file: &Path) -> Vec<Fault> {
+/// Everything that is wrong now: by file, then by line.
+pub fn look(file: &Path, now: Timestamp) -> Vec<Fault> {
     let (config, mut faults, hash) = Config::look(file);
     if let Some(config) = config {
-        let (policy, law) = look_at_law(&config);
+        let (policy, law) = look_at_law(&config, now);
         if let Some(policy) = &policy {
             faults.extend(look_at_names(file, &config, policy));
         }
@@ -38,7 +38,7 @@ pub fn is_usable(faults: &[Fault]) -> bool {
     !faults.iter().any(|fault| fault.bars)
 }
 
-fn look_at_law(config: &Config) -> (Option<Policy>, Vec<Fault>) {
+fn look_at_law(config: &Config, now: Timestamp) -> (Option<Policy>, Vec<Fault>) {
     if is_unset(&config.policy) {
         return (None, Vec::new());
     }
@@ -50,7 +50,7 @@ fn look_at_law(config: &Config) -> (Option<Policy>, Vec<Fault>) {
         Ok(policy) => (Some(policy), Vec::new()),
         Err(faults) => (None, faults),
     };
-    let today = SystemClock.now().to_zoned(show::zone(config)).date();
+    let today = now.to_zoned(show::zone(config)).date();
     let ours = config.packs.is_none();
     let of_use = |fault: &Fault| {
         !ours
@@ -118,7 +118,7 @@ fn look_at_names(file: &Path, config: &Config, policy: &Policy) -> Vec<Fault> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let unknown = |table: &str, key: &str, hint: String| {
         let place = reading::locate(&text, &[table, key]);
-        Fault::of(file.display(), "E-UNKNOWN-REF", hint).at(format!("{table}.{key}"), place)
+        Fault::of(file.display(), Code::UnknownRef, hint).at(format!("{table}.{key}"), place)
     };
     let lines = config.lines.keys().filter(|line| policy.line(line).is_none()).map(|line| {
         let hint = "the policy has no such line; name one of its lines, or take this away";
@@ -148,7 +148,7 @@ fn look_at_sounds(config: &Config, policy: Option<&Policy>, hash: String) -> Vec
                 let hint = "no sound says this prompt, so its calls are not announced and not recorded; add a folder \
                             of that language, or [lines.….audio]";
                 let path = format!("lines.{}.prompts.{}", line.name, prompt.language);
-                faults.push(Fault::of(config.prompts.folder.display(), "E-SOUND", hint).at(path, None));
+                faults.push(Fault::of(config.prompts.folder.display(), Code::Sound, hint).at(path, None));
             }
         }
     }
@@ -174,7 +174,7 @@ fn look_at_keys(config: &Config) -> Vec<Fault> {
     let has_objects = || std::fs::read_dir(&vault.path).is_ok_and(|mut entries| entries.next().is_some());
     if !is_unset(&vault.key) && !vault.key.exists() && has_objects() {
         let hint = "the vault holds recordings, and their key is not there: put it back";
-        faults.push(Fault::of(vault.key.display(), "E-KEY", hint).barring());
+        faults.push(Fault::of(vault.key.display(), Code::Key, hint).barring());
     }
     faults
 }
@@ -202,7 +202,7 @@ fn look_at_folder(folder: &Path, what: &str) -> Option<Fault> {
         Err(error) => error,
     };
     let hint = format!("{what} cannot be written there: {error}; make the folder and let this user own it");
-    Some(Fault::of(folder.display(), UNREADABLE, hint).barring())
+    Some(Fault::of(folder.display(), Code::Unreadable, hint).barring())
 }
 
 /// Not told in the file; that was told already.

@@ -17,12 +17,13 @@ use temoin_core::ports::{CallQuery, Change, Clock as _, SegmentQuery, Store, Sto
 use temoin_core::segment::{Sealed, State};
 use temoin_core::{audit, decide};
 
+use crate::authoring::{CasesArgs, ExplainArgs, PacksArgs};
 use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat, hex};
 use crate::fault::Fault;
 use crate::init::{self, InitArgs};
 use crate::papers::{self, PapersArgs};
-use crate::{check, keep, rules, show, wiring};
+use crate::{authoring, check, keep, rules, show, wiring};
 
 /// Lawful call recording beside an existing Asterisk.
 #[derive(Debug, Parser)]
@@ -56,6 +57,13 @@ enum Command {
     Play(PlayArgs),
     /// Decide once, for facts from a file.
     Decide(DecideArgs),
+    /// Run the acceptance cases of a folder through the engine that decides live calls. A site keeps its own beside
+    /// its policy.
+    Cases(CasesArgs),
+    /// List the packs that are known, or show one: which law, how sure, when it is to be reviewed.
+    Packs(PacksArgs),
+    /// Explain a code that `check` tells, or what a pack asks for a purpose.
+    Explain(ExplainArgs),
     /// Look whether the journal is whole and the vault holds what the index says.
     Verify,
     /// About the draws.
@@ -135,7 +143,7 @@ enum SamplingCommand {
 
 /// Why a command failed; each has its exit code.
 #[derive(Debug)]
-enum Failure {
+pub(crate) enum Failure {
     /// 1, and everything was said already.
     Found,
     /// 1.
@@ -148,7 +156,7 @@ enum Failure {
     Unavailable(String),
 }
 
-type Outcome = Result<(), Failure>;
+pub(crate) type Outcome = Result<(), Failure>;
 
 /// The program.
 pub fn main() -> ExitCode {
@@ -198,6 +206,9 @@ async fn command(cli: Cli) -> Outcome {
         Command::Show { call } => story(&config, json, call).await,
         Command::Play(args) => play(&config, json, args).await,
         Command::Decide(args) => decide(args),
+        Command::Cases(args) => authoring::run_cases(&args, json),
+        Command::Packs(args) => authoring::list_packs(&config, &args, json),
+        Command::Explain(args) => authoring::explain_topic(&config, &args, json),
         Command::Verify => verify_all(&config, json).await,
         Command::Sampling { command: SamplingCommand::Audit { campaign } } => {
             audit_draws(&config, json, &campaign).await
@@ -208,7 +219,7 @@ async fn command(cli: Cli) -> Outcome {
 }
 
 async fn serve(file: &Path) -> Outcome {
-    let faults = check::look(file);
+    let faults = check::look(file, SystemClock.now());
     if !check::is_usable(&faults) {
         return Err(unusable(faults.into_iter().filter(|fault| fault.bars).collect()));
     }
@@ -241,7 +252,7 @@ fn look(file: &Path, json: bool) -> Outcome {
         let hint = "name the file with --config, or put it there";
         return Err(Failure::Unusable(vec![format!("{}: {error}; {hint}", file.display())]));
     }
-    let faults = check::look(file);
+    let faults = check::look(file, SystemClock.now());
     let usable = check::is_usable(&faults);
     if json {
         print(&json!({ "usable": usable, "findings": faults }))?;
@@ -491,7 +502,7 @@ fn there(path: &Path, what: &str) -> Outcome {
     std::fs::metadata(path).map(drop).map_err(missing)
 }
 
-fn unusable(faults: Vec<Fault>) -> Failure {
+pub(crate) fn unusable(faults: Vec<Fault>) -> Failure {
     Failure::Unusable(faults.iter().map(ToString::to_string).collect())
 }
 
@@ -499,12 +510,12 @@ fn unavailable(error: StoreError) -> Failure {
     Failure::Unavailable(error.to_string())
 }
 
-fn print(value: &serde_json::Value) -> Outcome {
+pub(crate) fn print(value: &serde_json::Value) -> Outcome {
     say(format_args!("{value:#}"))
 }
 
 /// A reader that went away (`| head`) is no failure.
-fn say(text: std::fmt::Arguments<'_>) -> Outcome {
+pub(crate) fn say(text: std::fmt::Arguments<'_>) -> Outcome {
     match writeln!(std::io::stdout().lock(), "{text}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::Unavailable(format!("standard output: {error}")))

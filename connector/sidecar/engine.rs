@@ -73,9 +73,11 @@ impl Engine {
         let mut watching = false;
         // What the PBX tells waits while it is asked what is alive: an old answer must not undo what it told later.
         let mut asked = None;
+        self.mirror_exempt();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
+                Ok(()) = self.rules.changed() => self.mirror_exempt(),
                 event = events.next(), if asked.is_none() => match event {
                     Some(PbxEvent::LinkUp) => asked = Some(self.desktop.driver.calls()),
                     Some(PbxEvent::LinkDown { since }) => {
@@ -104,6 +106,12 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Whoever must never be recorded is known to the PBX's dialplan too.
+    fn mirror_exempt(&mut self) {
+        let extensions = self.rules.borrow_and_update().exempt_extensions();
+        self.desktop.driver.exempt(extensions);
     }
 
     fn tell(&self, call: &CallId, event: CallEvent) {

@@ -1,9 +1,11 @@
 //! What is wrong with a file, where, and how to mend it: the same shape for configuration, policy, packs and sounds.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
-use temoin_core::finding::Finding;
+use temoin_core::finding::{Code, Finding};
 
 /// One fault of one file. A code that begins with `E` must be mended; one with `W` is for a person to think about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -13,20 +15,23 @@ pub struct Fault {
     /// The key at fault, `asterisk.ami.secret`; empty for the whole file.
     pub path: String,
     /// The stable name of the fault.
-    pub code: &'static str,
+    pub code: Code,
     /// The line, from 1, where known.
     pub line: Option<u32>,
     /// The column, from 1, in characters, where known.
     pub column: Option<u32>,
     /// What, and how to mend it.
     pub hint: String,
+    /// The rules that ask for what is missing or broken: `fr/quality`.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub because: BTreeSet<Arc<str>>,
     /// Whether `serve` refuses to start with it.
     pub bars: bool,
 }
 
 impl Fault {
     /// A fault of a whole file, which bars nothing.
-    pub fn of(file: impl fmt::Display, code: &'static str, hint: impl Into<String>) -> Self {
+    pub fn of(file: impl fmt::Display, code: Code, hint: impl Into<String>) -> Self {
         Self {
             file: file.to_string(),
             path: String::new(),
@@ -34,6 +39,7 @@ impl Fault {
             line: None,
             column: None,
             hint: hint.into(),
+            because: BTreeSet::new(),
             bars: false,
         }
     }
@@ -51,14 +57,14 @@ impl Fault {
 
     /// Whether it must be mended.
     pub fn is_error(&self) -> bool {
-        self.code.starts_with('E')
+        self.code.is_error()
     }
 }
 
 impl From<Finding> for Fault {
     fn from(finding: Finding) -> Self {
-        let Finding { file, path, code, line, column, hint } = finding;
-        Self { file, path, code: code.as_str(), line, column, hint, bars: false }
+        let Finding { file, path, code, line, column, hint, because } = finding;
+        Self { file, path, code, line, column, hint, because, bars: false }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use serde::de::DeserializeOwned;
+use temoin_core::finding::Code;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, Error};
 
@@ -28,7 +29,7 @@ pub fn read<T: DeserializeOwned>(
     if !errors.is_empty() {
         let unread = |error: &Error| {
             let place = error.span().map(|span| place(text, span.start));
-            fault("E-PARSE", format!("not TOML: {}", error.message())).at("", place)
+            fault(Code::Parse, format!("not TOML: {}", error.message())).at("", place)
         };
         return (None, errors.iter().map(unread).collect());
     }
@@ -78,7 +79,7 @@ impl<'t> Mender<'t> {
             return self.add(keys, span, given);
         }
         let Some(keys) = find(self.tree.get_ref(), &span, Vec::new()) else {
-            self.tell("E-BAD-VALUE", &[], &span, error.message().to_owned());
+            self.tell(Code::BadValue, &[], &span, error.message().to_owned());
             return false;
         };
         if let Some(stand_in) = span.start.checked_sub(BEYOND) {
@@ -89,7 +90,7 @@ impl<'t> Mender<'t> {
         }
         let secret = keys.last().is_some_and(|key| matches!(key.as_str(), "secret" | "password"));
         let what = if secret { "expected a string" } else { error.message().trim_end() };
-        self.tell("E-BAD-VALUE", &keys, &span, what.replace('\n', ": "));
+        self.tell(Code::BadValue, &keys, &span, what.replace('\n', ": "));
         self.stand_in(&keys)
     }
 
@@ -103,7 +104,7 @@ impl<'t> Mender<'t> {
             None if span.start >= BEYOND => {}
             None => {
                 let hint = "must be there; add it".to_owned();
-                self.tell("E-MISSING-KEY", &keys, &span, hint);
+                self.tell(Code::MissingKey, &keys, &span, hint);
             }
         }
         self.stand_in(&keys)
@@ -121,7 +122,7 @@ impl<'t> Mender<'t> {
             None if known.is_empty() => "no such key; take it away".to_owned(),
             None => format!("no such key; there are {}", known.join(", ")),
         };
-        self.tell("E-UNKNOWN-KEY", keys, span, hint);
+        self.tell(Code::UnknownKey, keys, span, hint);
         let Some(table) = self.table(tables) else {
             return false;
         };
@@ -188,7 +189,7 @@ impl<'t> Mender<'t> {
         })
     }
 
-    fn tell(&mut self, code: &'static str, keys: &[String], span: &Range<usize>, hint: String) {
+    fn tell(&mut self, code: Code, keys: &[String], span: &Range<usize>, hint: String) {
         let place = (span.start < BEYOND).then(|| place(self.text, span.start));
         self.faults.push(Fault::of(self.file, code, hint).at(keys.join("."), place).barring());
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use temoin_core::command::Notice;
+use temoin_core::finding::Code;
 use temoin_core::journal::{Entry, What};
 use temoin_core::pack;
 use temoin_core::policy::Policy;
@@ -15,7 +16,7 @@ use temoin_core::session::{DrawKey, Rules};
 use tokio::sync::watch;
 
 use crate::clock::chance;
-use crate::config::{Config, UNREADABLE};
+use crate::config::Config;
 use crate::fault::Fault;
 use crate::outbox::Outbox;
 
@@ -36,13 +37,7 @@ impl Texts {
     /// Reads a policy, and a folder of packs or the shipped ones.
     pub fn of(policy: &Path, packs: Option<&Path>) -> Result<Self, Fault> {
         let site = (policy.display().to_string(), text(policy, "policy")?);
-        let packs = match packs {
-            None => {
-                pack::shipped().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
-            }
-            Some(folder) => folder_of_packs(folder)?,
-        };
-        Ok(Self { site, packs })
+        Ok(Self { site, packs: packs_of(packs)? })
     }
 
     /// The policy.
@@ -103,7 +98,7 @@ fn draw_key(path: &Path) -> Result<DrawKey, Fault> {
     let fault = |error: std::io::Error| {
         let hint =
             format!("the key of the draws cannot be made or read: {error}; mend its folder, or restore it");
-        Fault::of(path.display(), UNREADABLE, hint).barring()
+        Fault::of(path.display(), Code::Unreadable, hint).barring()
     };
     match look_at_key(path, "the key of the draws")? {
         Some(key) => Ok(DrawKey(key)),
@@ -124,7 +119,7 @@ fn make_key(path: &Path) -> std::io::Result<[u8; 32]> {
 
 /// A key file, which nobody but its owner may read; none where there is no such file yet.
 pub(crate) fn look_at_key(path: &Path, what: &str) -> Result<Option<[u8; 32]>, Fault> {
-    let fault = |hint| Fault::of(path.display(), "E-KEY", hint).barring();
+    let fault = |hint| Fault::of(path.display(), Code::Key, hint).barring();
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -139,12 +134,18 @@ pub(crate) fn look_at_key(path: &Path, what: &str) -> Result<Option<[u8; 32]>, F
     key.map(Some).map_err(|_| fault(format!("{what} has {length} bytes, not 32: restore it")))
 }
 
+/// File names and texts of the packs in a folder; of the shipped ones without.
+pub(crate) fn packs_of(folder: Option<&Path>) -> Result<Vec<(String, String)>, Fault> {
+    let shipped = || pack::shipped().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    folder.map_or_else(|| Ok(shipped().collect()), folder_of_packs)
+}
+
 fn folder_of_packs(folder: &Path) -> Result<Vec<(String, String)>, Fault> {
     let fault = |error: std::io::Error| {
         let hint = format!(
             "packs cannot be read: {error}; name a folder of packs, or leave `packs` out for the shipped"
         );
-        Fault::of(folder.display(), UNREADABLE, hint).barring()
+        Fault::of(folder.display(), Code::Unreadable, hint).barring()
     };
     let mut packs = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(fault)? {
@@ -160,6 +161,6 @@ fn folder_of_packs(folder: &Path) -> Result<Vec<(String, String)>, Fault> {
 fn text(path: &Path, key: &str) -> Result<String, Fault> {
     std::fs::read_to_string(path).map_err(|error| {
         let hint = format!("cannot be read: {error}; `{key}` in temoin.toml names it");
-        Fault::of(path.display(), UNREADABLE, hint).barring()
+        Fault::of(path.display(), Code::Unreadable, hint).barring()
     })
 }

@@ -1,11 +1,14 @@
-//! What is wrong with a pack or a policy: a stable code, the place, and how to mend it (`FORMAT.md`, section 4).
+//! What is wrong with a pack, a policy or the machine they are used on: a stable code, the place, and how to mend it
+//! (`FORMAT.md`, section 4). Every code that the program can tell of is listed here, and nowhere else.
 //!
 //! All faults of a file are found at once. A code that begins with `E` bars a policy from being used; one with `W` is
 //! for a person to think about. Codes and paths are stable: other programs may rely on them. Lines, columns and hints
 //! are for people.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -16,6 +19,9 @@ macro_rules! codes {
         pub enum Code { $($(#[$doc])* #[serde(rename = $code)] $name,)+ }
 
         impl Code {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
             /// The code as reports print it.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $code,)+ }
@@ -105,10 +111,21 @@ codes! {
     LoosensPack = "E-LOOSENS-PACK",
     /// An agent who has not acknowledged the notice.
     AgentNoNotice = "W-AGENT-NO-NOTICE",
+    /// A file that is not there, or that this user may not read.
+    Unreadable = "E-UNREADABLE",
+    /// A key file that is none, or that others can read.
+    Key = "E-KEY",
+    /// A sound that is not there, or is none.
+    Sound = "E-SOUND",
 }
 
 impl Code {
-    /// Whether it bars the policy from being used.
+    /// The code that is written so, if there is one.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == text)
+    }
+
+    /// Whether it must be mended; the others are for a person to think about.
     pub fn is_error(self) -> bool {
         self.as_str().starts_with('E')
     }
@@ -136,6 +153,9 @@ pub struct Finding {
     pub column: Option<u32>,
     /// How to mend it, in one sentence.
     pub hint: String,
+    /// The rules that ask for what is missing or broken, as decisions cite them: `fr/quality`.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub because: BTreeSet<Arc<str>>,
 }
 
 impl fmt::Display for Finding {
@@ -166,11 +186,17 @@ impl Findings {
         self.0.borrow().len()
     }
 
-    /// In the order of file, path and code, each fault of a key once.
+    /// In the order of file, path and code, each fault of a key once, with the rules of all that told it.
     pub(crate) fn sorted(self) -> Vec<Finding> {
         let mut all = self.0.into_inner();
         all.sort_by(|a, b| (&a.file, &a.path, a.code.as_str()).cmp(&(&b.file, &b.path, b.code.as_str())));
-        all.dedup_by(|a, b| a.file == b.file && a.path == b.path && a.code == b.code);
+        all.dedup_by(|again, first| {
+            let same = (&again.file, &again.path, again.code) == (&first.file, &first.path, first.code);
+            if same {
+                first.because.append(&mut again.because);
+            }
+            same
+        });
         all
     }
 }

@@ -5,6 +5,7 @@
 pub mod access;
 pub mod audit;
 mod campaign;
+pub mod case;
 mod combine;
 pub mod command;
 pub mod decide;
@@ -25,6 +26,7 @@ pub mod policy;
 pub mod ports;
 pub mod reconcile;
 pub mod retention;
+mod sabotage;
 pub mod sampling;
 pub mod segment;
 pub mod session;

@@ -112,6 +112,18 @@ impl Period {
     }
 }
 
+/// As files write it: `6 months`, `1 year`.
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (number, unit) = match *self {
+            Self::Days(days) => (days, "day"),
+            Self::Months(months) if months % 12 == 0 && months > 0 => (months / 12, "year"),
+            Self::Months(months) => (months, "month"),
+        };
+        write!(f, "{number} {unit}{}", if number == 1 { "" } else { "s" })
+    }
+}
+
 /// A text that is no [`Period`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a period is a whole number and a unit, such as \"6 months\", at most 100 years")]

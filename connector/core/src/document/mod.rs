@@ -36,7 +36,15 @@ impl<'a> Document<'a> {
     pub(crate) fn parse(file: &'a str, text: &'a str) -> Result<Self, Finding> {
         let unreadable = |at: Option<usize>, hint: String| {
             let (line, column) = at.map(|offset| place(text, offset)).unzip();
-            Finding { file: file.to_owned(), path: String::new(), code: Code::Parse, line, column, hint }
+            Finding {
+                file: file.to_owned(),
+                path: String::new(),
+                code: Code::Parse,
+                line,
+                column,
+                hint,
+                because: BTreeSet::new(),
+            }
         };
         if text.len() > LARGEST {
             return Err(unreadable(None, format!("the file is larger than {} MiB", LARGEST >> 20)));
@@ -69,6 +77,7 @@ impl<'a> Document<'a> {
             line: Some(line),
             column: Some(column),
             hint: hint.into(),
+            because: BTreeSet::new(),
         }
     }
 

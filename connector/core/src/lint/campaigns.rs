@@ -1,13 +1,17 @@
 //! Campaigns that last too long, take too much, or never end; and exceptions that do not count.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
-use super::Lint;
+use super::{Lint, citing};
 use crate::campaign::{cut, exception_terms, raised_cap};
-use crate::combine::{Combined, combine};
+use crate::combine::{Combined, because_of_cap, combine};
 use crate::document::Path;
 use crate::finding::Code;
 use crate::force::Force;
+use crate::pack::RateCap;
 use crate::policy::{Campaign, Exception, Line, telling};
 use crate::time::{Bound, Zone, days_after};
 use crate::words::*;
@@ -40,21 +44,22 @@ impl<'a> Lint<'a> {
                     self.policy.site().campaigns.values().filter(|c| runs_on(c, line, purpose)).collect();
                 campaigns.sort_by_key(|campaign| campaign.from.start(&line.zone));
                 for campaign in &campaigns {
-                    self.check_length(campaign, line, &combined);
+                    self.check_length(campaign, line, &force, &combined);
                     self.check_rate(campaign, line, &force, &combined);
                 }
-                self.check_chains(&campaigns, line, &combined);
+                self.check_chains(&campaigns, line, &force, &combined);
             }
         }
     }
 
-    fn check_length(&self, campaign: &Campaign, line: &Line, combined: &Combined) {
+    fn check_length(&self, campaign: &Campaign, line: &Line, force: &Force<'_>, combined: &Combined) {
         let (Some(until), Some(days)) = (campaign.until, combined.campaign_max_days) else {
             return;
         };
         if until.end(&line.zone) > cut(campaign.from, days, &line.zone) {
             let path = Path::of("campaigns") / &*campaign.name / "until";
-            self.report(Code::CampaignTooLong, &path, format!("at most {days} days are allowed"));
+            let hint = format!("at most {days} days are allowed");
+            self.report_by(Code::CampaignTooLong, &path, hint, limiting(force, days));
         }
     }
 
@@ -69,12 +74,13 @@ impl<'a> Lint<'a> {
         let (raised, _) = raised_cap(self.policy, line, force, cap, covers);
         if campaign.rate > raised {
             let path = Path::of("campaigns") / &*campaign.name / "rate";
-            self.report(Code::RateAboveCap, &path, format!("at most {raised} of a thousand are allowed"));
+            let hint = format!("at most {raised} of a thousand are allowed");
+            self.report_by(Code::RateAboveCap, &path, hint, because_of_cap(force, cap));
         }
     }
 
     /// Campaigns that follow one another with short pauses are one, and must not be longer than one may be.
-    fn check_chains(&self, by_start: &[&Campaign], line: &Line, combined: &Combined) {
+    fn check_chains(&self, by_start: &[&Campaign], line: &Line, force: &Force<'_>, combined: &Combined) {
         let Some(days) = combined.campaign_max_days else {
             return;
         };
@@ -89,7 +95,7 @@ impl<'a> Lint<'a> {
                 Some((first, latest)) if campaign.from.start(zone) < first_free(latest) => {
                     let latest = latest.max(end);
                     if latest > cut(first, days, zone) {
-                        self.report_chain(campaign, days);
+                        self.report_chain(campaign, days, force);
                     }
                     Some((first, latest))
                 }
@@ -98,13 +104,13 @@ impl<'a> Lint<'a> {
         }
     }
 
-    fn report_chain(&self, campaign: &Campaign, days: u16) {
+    fn report_chain(&self, campaign: &Campaign, days: u16, force: &Force<'_>) {
         let is_training = campaign.purpose.as_str() == "training";
         let code = if is_training { Code::CampaignChainTraining } else { Code::CampaignChain };
         let path = Path::of("campaigns") / &*campaign.name / "from";
         let hint =
             format!("with those before it, it is longer than {days} days: pause for {PAUSE_DAYS} days");
-        self.report(code, &path, hint);
+        self.report_by(code, &path, hint, limiting(force, days));
     }
 
     pub(super) fn check_exceptions(&self) {
@@ -117,17 +123,23 @@ impl<'a> Lint<'a> {
                 self.report(Code::BadValue, &(&at / "until"), "it ends before it begins");
             }
             for line in self.lines().filter(|line| line.purposes.contains(&exception.purpose)) {
-                let (needs, days) = exception_terms(&self.whole(line).rules_for(&exception.purpose));
+                let force = self.whole(line).rules_for(&exception.purpose);
+                let (needs, days) = exception_terms(&force);
                 for who in needs.iter().filter(|who| !exception.approved_by(**who)) {
                     let path = &at / "approved" / who.as_str();
-                    self.report(Code::ExceptionNotApproved, &path, format!("{who} has to approve it"));
+                    let asks = |cap: &RateCap| cap.exception_needs.contains(who);
+                    let asking = citing(&force, |rule| rule.rate.as_ref().is_some_and(asks));
+                    let hint = format!("{who} has to approve it");
+                    self.report_by(Code::ExceptionNotApproved, &path, hint, asking);
                 }
                 let zone = &line.zone;
                 if let Some(days) = days
                     && exception.until.end(zone) > cut(exception.from, days, zone)
                 {
                     let hint = format!("at most {days} days are allowed");
-                    self.report(Code::ExceptionTooLong, &(&at / "until"), hint);
+                    let limits = |cap: &RateCap| cap.exception_days == Some(days);
+                    let limiting = citing(&force, |rule| rule.rate.as_ref().is_some_and(limits));
+                    self.report_by(Code::ExceptionTooLong, &(&at / "until"), hint, limiting);
                 }
             }
         }
@@ -140,6 +152,11 @@ impl<'a> Lint<'a> {
         let none_uses = using.is_empty().then_some(&self.policy.site().zone);
         using.into_iter().chain(none_uses)
     }
+}
+
+/// The rules that allow a campaign so many days.
+fn limiting(force: &Force<'_>, days: u16) -> BTreeSet<Arc<str>> {
+    citing(force, |rule| rule.campaign_max_days == Some(days))
 }
 
 fn is_empty(from: Bound, until: Option<Bound>, zone: &Zone) -> bool {

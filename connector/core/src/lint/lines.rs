@@ -1,8 +1,9 @@
 //! What the rules of a line ask for together: contradictions, gaps, what is not on file, what is tightened in vain.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::Lint;
+use super::{Lint, citing};
 use crate::combine::{Combined, combine, longest_minimum};
 use crate::document::Path;
 use crate::finding::Code;
@@ -13,16 +14,20 @@ use crate::words::*;
 
 impl<'a> Lint<'a> {
     pub(super) fn check_lines(&self) {
-        let mut asked = BTreeSet::new();
+        let mut asked: BTreeMap<Prerequisite, BTreeSet<Arc<str>>> = BTreeMap::new();
         for line in self.lines() {
             let whole = self.whole(line);
             for purpose in &line.purposes {
                 let force = whole.rules_for(purpose);
                 let combined = combine(&force);
-                self.check_duty(line, purpose, &combined);
+                self.check_duty(line, purpose, &force, &combined);
                 self.check_retention(line, purpose, &force, &combined);
-                asked.extend(combined.prerequisites.iter().copied());
-                self.check_instruments(whole.transfers_asked(&force));
+                for prerequisite in combined.prerequisites {
+                    let rules = citing(&force, |rule| rule.prerequisites.contains(&prerequisite));
+                    asked.entry(prerequisite).or_default().extend(rules);
+                }
+                let instrument = |rule: &Rule| rule.prerequisites.contains(&Prerequisite::TransferInstrument);
+                self.check_instruments(whole.transfers_asked(&force), &citing(&force, instrument));
             }
             self.check_markets(line);
             self.check_numbers(line);
@@ -31,23 +36,19 @@ impl<'a> Lint<'a> {
         self.check_tightening();
     }
 
-    fn check_duty(&self, line: &Line, purpose: &Purpose, combined: &Combined) {
+    fn check_duty(&self, line: &Line, purpose: &Purpose, force: &Force<'_>, combined: &Combined) {
         let at_line = Path::of("lines") / &*line.name;
         if combined.duty == CombinedDuty::Conflict {
-            self.report(
-                Code::DutyConflict,
-                &at_line,
-                format!("{purpose}: one rule orders it, another bans it"),
-            );
+            let hint = format!("{purpose}: one rule orders it, another bans it");
+            let because = citing(force, |rule| rule.duty != Duty::May);
+            self.report_by(Code::DutyConflict, &at_line, hint, because);
         } else if combined.duty == CombinedDuty::Must && combined.gate == Gate::Forbidden {
             let own =
                 self.policy.site().tighten.get(purpose).is_some_and(|rule| rule.gate == Gate::Forbidden);
             let path = if own { Path::of("tighten") / purpose.as_str() / "gate" } else { at_line };
-            self.report(
-                Code::DutyConflict,
-                &path,
-                format!("{purpose}: a rule orders it, and it is forbidden"),
-            );
+            let hint = format!("{purpose}: a rule orders it, and it is forbidden");
+            let because = citing(force, |rule| rule.duty == Duty::Must || rule.gate == Gate::Forbidden);
+            self.report_by(Code::DutyConflict, &path, hint, because);
         }
     }
 
@@ -59,14 +60,12 @@ impl<'a> Lint<'a> {
         if combined.retention_conflict {
             let own = self.policy.site().tighten.get(purpose).is_some_and(outlasted);
             let path = if own { Path::of("tighten") / purpose.as_str() / "max" } else { at_line };
-            self.report(
-                Code::RetentionConflict,
-                &path,
-                format!("{purpose}: a hard maximum is shorter than a minimum"),
-            );
+            let hint = format!("{purpose}: a hard maximum is shorter than a minimum");
+            self.report_by(Code::RetentionConflict, &path, hint, citing(force, bounds_hard));
         } else if rules().any(|rule| rule.retention.hard_max != Some(true) && outlasted(rule)) {
             let hint = format!("{purpose}: a minimum outlasts the maximum, and decides alone");
-            self.report(Code::SoftMaxOverridden, &at_line, hint);
+            let because = citing(force, |rule| outlasted(rule) || has_minimum(rule));
+            self.report_by(Code::SoftMaxOverridden, &at_line, hint, because);
         }
     }
 
@@ -115,20 +114,23 @@ impl<'a> Lint<'a> {
         }
     }
 
-    fn check_instruments(&self, asked: BTreeSet<&Territory>) {
+    fn check_instruments(&self, asked: BTreeSet<&Territory>, because: &BTreeSet<Arc<str>>) {
         let transfers = &self.policy.site().prerequisites.transfers;
         for territory in asked.into_iter().filter(|t| !transfers.contains_key(t.country())) {
             let path = Path::of("prerequisites") / "transfers" / territory.country();
-            self.report(Code::Prerequisite, &path, "name the instrument that makes the transfer lawful");
+            let hint = "name the instrument that makes the transfer lawful";
+            self.report_by(Code::Prerequisite, &path, hint, because.clone());
         }
     }
 
-    fn check_files(&self, asked: &BTreeSet<Prerequisite>) {
+    fn check_files(&self, asked: &BTreeMap<Prerequisite, BTreeSet<Arc<str>>>) {
         let site = self.policy.site();
         let file = &site.prerequisites;
-        let absent =
-            |key: &str, hint: &str| self.report(Code::Prerequisite, &(Path::of("prerequisites") / key), hint);
-        for prerequisite in asked {
+        for (prerequisite, because) in asked {
+            let absent = |key: &str, hint: &str| {
+                let path = Path::of("prerequisites") / key;
+                self.report_by(Code::Prerequisite, &path, hint, because.clone());
+            };
             match prerequisite {
                 Prerequisite::RegisterEntry if telling(&file.register_entry).is_none() => {
                     absent("register_entry", "name the entry in the register of processing");
@@ -146,11 +148,8 @@ impl<'a> Lint<'a> {
                 Prerequisite::EmployeeNotice => {
                     for (id, _) in site.agents.iter().filter(|(_, agent)| agent.notice.is_none()) {
                         let path = Path::of("agents") / &**id / "notice";
-                        self.report(
-                            Code::AgentNoNotice,
-                            &path,
-                            "not recorded until the notice is acknowledged",
-                        );
+                        let hint = "not recorded until the notice is acknowledged";
+                        self.report_by(Code::AgentNoNotice, &path, hint, because.clone());
                     }
                 }
                 _ => {}
@@ -173,19 +172,27 @@ impl<'a> Lint<'a> {
             if let Some(gate) = self.written_gate(rule)
                 && everywhere(&|force| gate < combine(force).gate)
             {
-                self.report(Code::LoosensPack, &(&at / "gate"), hint);
+                let stricter = forces.iter().flat_map(|force| citing(force, |rule| rule.gate > gate));
+                self.report_by(Code::LoosensPack, &(&at / "gate"), hint, stricter.collect());
             }
             if let Some(rate) = &rule.rate
                 && everywhere(&|force| combine(force).cap.is_some_and(|cap| cap < rate.max))
             {
-                self.report(Code::LoosensPack, &(&at / "rate_max"), hint);
+                let lower = |cap: &Rule| cap.rate.as_ref().is_some_and(|cap| cap.max < rate.max);
+                let stricter = forces.iter().flat_map(|force| citing(force, lower));
+                self.report_by(Code::LoosensPack, &(&at / "rate_max"), hint, stricter.collect());
             }
             if let Some(max) = rule.retention.max
                 && everywhere(&|force| {
                     shortest_maximum(force).is_some_and(|shortest| shortest < max.weight())
                 })
             {
-                self.report(Code::LoosensPack, &(&at / "max"), hint);
+                let shorter = |rule: &Rule| {
+                    let maxima = [rule.retention.max, rule.retention.exact].into_iter().flatten();
+                    maxima.into_iter().any(|shorter| shorter.weight() < max.weight())
+                };
+                let stricter = forces.iter().flat_map(|force| citing(force, shorter));
+                self.report_by(Code::LoosensPack, &(&at / "max"), hint, stricter.collect());
             }
         }
     }
@@ -195,6 +202,15 @@ impl<'a> Lint<'a> {
         let path = Path::of("tighten") / &*rule.name / "gate";
         self.document.has(&path).then_some(rule.gate)
     }
+}
+
+fn has_minimum(rule: &Rule) -> bool {
+    rule.retention.min.or(rule.retention.exact).is_some()
+}
+
+/// Whether a rule sets a minimum, or a maximum that must not be exceeded.
+fn bounds_hard(rule: &Rule) -> bool {
+    has_minimum(rule) || rule.retention.hard_max == Some(true)
 }
 
 /// The shortest maximum of the rules, as a weight.

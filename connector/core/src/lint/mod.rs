@@ -11,12 +11,13 @@ mod packs;
 mod prompts;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::civil::Date;
 
 use crate::document::{Document, Path};
 use crate::finding::{Code, Finding, Findings};
-use crate::force::Reach;
+use crate::force::{Force, Reach};
 use crate::pack;
 use crate::policy::{File, Line, Packs, Policy};
 use crate::words::{PackKind, Territory};
@@ -79,7 +80,12 @@ struct Lint<'a> {
 
 impl<'a> Lint<'a> {
     fn report(&self, code: Code, path: &Path, hint: impl Into<String>) {
-        self.findings.add(self.document.finding(code, path, hint));
+        self.report_by(code, path, hint, BTreeSet::new());
+    }
+
+    /// The same, with the rules that ask for it.
+    fn report_by(&self, code: Code, path: &Path, hint: impl Into<String>, because: BTreeSet<Arc<str>>) {
+        self.findings.add(Finding { because, ..self.document.finding(code, path, hint) });
     }
 
     fn lines(&self) -> impl Iterator<Item = &'a Line> + use<'a> {
@@ -108,4 +114,9 @@ impl<'a> Lint<'a> {
         let packs = self.policy.packs().iter();
         packs.filter(move |pack| pack.kind == PackKind::Territory && pack.covers(market))
     }
+}
+
+/// How decisions cite the rules in force of which this is true.
+fn citing(force: &Force<'_>, is_why: impl Fn(&pack::Rule) -> bool) -> BTreeSet<Arc<str>> {
+    force.rules.iter().filter(|r| is_why(r.rule)).map(|r| r.rule.reference.clone()).collect()
 }

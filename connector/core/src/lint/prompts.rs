@@ -1,11 +1,13 @@
 //! What prompts say, and which keys they offer.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use super::Lint;
-use crate::combine::{Combined, combine};
+use super::{Lint, citing};
+use crate::combine::{Combined, because_of_gate, combine};
 use crate::document::Path;
 use crate::finding::Code;
+use crate::force::Force;
 use crate::policy::{Key, Line, Prompt};
 use crate::words::*;
 
@@ -13,17 +15,18 @@ impl<'a> Lint<'a> {
     pub(super) fn check_prompts(&self) {
         for line in self.lines() {
             let whole = self.whole(line);
-            let combined: Vec<Combined> =
-                line.purposes.iter().map(|purpose| combine(&whole.rules_for(purpose))).collect();
+            let forces: Vec<_> = line.purposes.iter().map(|purpose| whole.rules_for(purpose)).collect();
+            let combined: Vec<Combined> = forces.iter().map(combine).collect();
             let asked = asked_elements(&combined);
             for prompt in &line.prompts {
                 let at = Path::of("lines") / &*line.name / "prompts" / &*prompt.language;
                 self.check_purposes_named(line, prompt, &at);
-                let unsaid: Vec<_> =
-                    asked.difference(&said(prompt)).map(|element| element.as_str()).collect();
+                let unsaid: BTreeSet<Element> = asked.difference(&said(prompt)).copied().collect();
                 if !unsaid.is_empty() {
-                    let hint = format!("the prompt does not say: {}", unsaid.join(", "));
-                    self.report(Code::ElementMissing, &(&at / "says"), hint);
+                    let named: Vec<_> = unsaid.iter().map(|element| element.as_str()).collect();
+                    let hint = format!("the prompt does not say: {}", named.join(", "));
+                    let asks = forces.iter().flat_map(|force| asking(force, &unsaid)).collect();
+                    self.report_by(Code::ElementMissing, &(&at / "says"), hint, asks);
                 }
                 self.check_keys_needed(line, prompt);
                 self.check_key_clashes(line, prompt);
@@ -46,16 +49,27 @@ impl<'a> Lint<'a> {
         let whole = self.whole(line);
         let alone: Vec<_> = line.markets.iter().map(|market| self.market(line, market)).collect();
         let purposes = prompt.purposes.iter().chain(prompt.steps.keys());
-        let gates: BTreeSet<Gate> = purposes
+        let gates: Vec<(Gate, BTreeSet<Arc<str>>)> = purposes
             .flat_map(|purpose| {
-                std::iter::once(&whole).chain(&alone).map(|reach| combine(&reach.rules_for(purpose)).gate)
+                std::iter::once(&whole).chain(&alone).map(|reach| {
+                    let force = reach.rules_for(purpose);
+                    let combined = combine(&force);
+                    (combined.gate, because_of_gate(&force, &combined))
+                })
             })
             .collect();
         for (gate, function) in [(Gate::OptOut, Function::Object), (Gate::OptIn, Function::Accept)] {
-            if gates.contains(&gate) && prompt.keys.digits(function).is_none() {
+            let asks: BTreeSet<Arc<str>> = gates
+                .iter()
+                .filter(|(asked, _)| *asked == gate)
+                .flat_map(|(_, rules)| rules)
+                .cloned()
+                .collect();
+            if !asks.is_empty() && prompt.keys.digits(function).is_none() {
                 let of_prompt = prompt.own_keys.0.get(&function) == Some(&Key::Off);
                 let path = key_path(line, of_prompt.then_some(prompt), function);
-                self.report(Code::KeyMissing, &path, format!("the caller needs a key to {function}"));
+                let hint = format!("the caller needs a key to {function}");
+                self.report_by(Code::KeyMissing, &path, hint, asks);
             }
         }
     }
@@ -95,6 +109,15 @@ fn asked_elements(combined: &[Combined]) -> BTreeSet<Element> {
         _ => None,
     });
     combined.iter().flat_map(|combined| &combined.announce).copied().chain(by_gate).collect()
+}
+
+/// The rules that ask for one of these to be said.
+fn asking(force: &Force<'_>, unsaid: &BTreeSet<Element>) -> BTreeSet<Arc<str>> {
+    citing(force, |rule| {
+        rule.announce.iter().any(|element| unsaid.contains(element))
+            || (rule.gate == Gate::OptOut && unsaid.contains(&Element::Object))
+            || (rule.gate == Gate::OptIn && unsaid.contains(&Element::Accept))
+    })
 }
 
 /// What a prompt says: that the call is recorded, what an audio file says, and what placeholders stand for.

@@ -78,6 +78,10 @@ pub struct Source {
     pub kind: SourceKind,
     /// How sure the author is of it.
     pub confidence: Confidence,
+    /// Where it can be read.
+    pub url: Option<String>,
+    /// The day the author last read it there.
+    pub seen_on: Option<Date>,
 }
 
 /// One rule.
@@ -221,7 +225,7 @@ impl Rule {
 
 impl Pack {
     /// The rules of one facet for one purpose: those that name it; if there are none, those for all others (`*`).
-    pub(crate) fn rules_for<'p>(&'p self, facet: Facet, purpose: &Purpose) -> impl Iterator<Item = &'p Rule> {
+    pub fn rules_for<'p>(&'p self, facet: Facet, purpose: &Purpose) -> impl Iterator<Item = &'p Rule> {
         let named = self.rules.iter().any(|rule| rule.facet == facet && rule.names(purpose));
         let purpose = purpose.clone();
         let applies = move |rule: &&Rule| if named { rule.names(&purpose) } else { rule.star };

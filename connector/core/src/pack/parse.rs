@@ -84,10 +84,10 @@ fn read_source(t: Table<'_>) -> Option<Source> {
     let cite = t.required("cite").and_then(|n| n.text());
     let kind = t.required("kind").and_then(|n| n.word());
     let confidence = t.required("confidence").and_then(|n| n.word());
-    text_of(&t, "url");
-    t.optional("seen_on").and_then(|n| n.date());
+    let url = text_of(&t, "url");
+    let seen_on = t.optional("seen_on").and_then(|n| n.date());
     t.finish();
-    Some(Source { cite: cite?.to_owned(), kind: kind?, confidence: confidence? })
+    Some(Source { cite: cite?.to_owned(), kind: kind?, confidence: confidence?, url, seen_on })
 }
 
 fn read_rule(pack: &str, name: &str, t: Table<'_>) -> Option<Rule> {

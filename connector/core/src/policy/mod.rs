@@ -133,6 +133,14 @@ impl Packs {
         Self(by_id)
     }
 
+    /// Reads packs without a policy. Those that cannot be read are left out; the reasons come beside.
+    pub fn load(files: &[File<'_>]) -> (Self, Vec<Finding>) {
+        let findings = Findings::default();
+        let read = pack::read(files, &findings);
+        let loaded = Self::of(&read, &findings);
+        (loaded, findings.sorted())
+    }
+
     /// All of them, in the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = &Pack> {
         self.0.values()
@@ -150,7 +158,7 @@ impl Packs {
 
     /// A pack and its ancestors, nearest first. Stops where a parent is not loaded, is of a kind that cannot be one,
     /// or has been met before.
-    pub(crate) fn lineage<'p>(&'p self, pack: &'p Pack) -> Vec<&'p Pack> {
+    pub fn lineage<'p>(&'p self, pack: &'p Pack) -> Vec<&'p Pack> {
         let mut lineage: Vec<&Pack> = vec![pack];
         while let Some(parent) = lineage.last().and_then(|last| self.parent(last)) {
             if lineage.iter().any(|met| met.id == parent.id) {

@@ -32,6 +32,8 @@ pub(super) enum Why {
     Held,
     /// Somebody is there whom nobody knows, or another call's customer.
     Stranger,
+    /// Somebody who must never be recorded is about to come in.
+    ExemptRings,
     /// The lot has not fallen yet.
     Drawing,
     /// The law: see the decision.
@@ -61,6 +63,7 @@ impl Session {
         }
         self.parties = parties;
         self.changed = at;
+        self.seated = at;
         let agents: BTreeSet<String> = self.parties.iter().filter_map(|party| self.agent_of(party)).collect();
         if !agents.is_empty() {
             if self.record.talked.is_none() {
@@ -86,6 +89,9 @@ impl Session {
         seated?;
         if !self.parties.iter().any(|party| party.role == Role::Member) {
             return Err(Why::Alone);
+        }
+        if self.exempt_rang.is_some_and(|rang| rang >= self.seated) {
+            return Err(Why::ExemptRings);
         }
         self.talk.set_time(now);
         let held = self.parties.iter().any(|party| party.held);
@@ -126,7 +132,7 @@ impl Session {
                 stranger = true;
                 continue;
             }
-            if cfg!(temoin_sabotage = "skip-exempt") && leg.is_exempt(&rules.policy) {
+            if crate::sabotage::is("skip-exempt") && leg.is_exempt(&rules.policy) {
                 continue;
             }
             self.known.insert(party.leg.clone());
@@ -201,6 +207,7 @@ impl Session {
             Err(Why::Link) => (false, None, Some("not-heard")),
             Err(Why::Held) => (false, None, Some("held")),
             Err(Why::Stranger) => (false, None, Some("unknown-party")),
+            Err(Why::ExemptRings) => (false, None, Some("exempt-rings")),
         };
         if matches!(self.phase, Phase::Over) {
             return;
@@ -266,7 +273,7 @@ impl Why {
             Self::Muted(_) => Ending::NotAllowed,
             Self::Link => Ending::Gap,
             Self::Alone | Self::Held | Self::Drawing => Ending::PartiesChanged,
-            Self::Stranger => Ending::Stranger,
+            Self::Stranger | Self::ExemptRings => Ending::Stranger,
             Self::Law(decision) => {
                 let reasons = decision
                     .purposes

@@ -1,0 +1,6 @@
+//! The commands of those who write policies, packs and cases, as they meet them: the real binary and files on disk.
+
+#[path = "compiler/cases.rs"]
+mod cases;
+#[path = "compiler/desk.rs"]
+mod desk;
