@@ -36,9 +36,13 @@ fn make(args: &InitArgs) -> Result<Made, InitError> {
     init(args, &mut std::io::empty(), &mut std::io::sink(), today)
 }
 
+fn look(config: &Path) -> Vec<Fault> {
+    check::look(config, Timestamp::now())
+}
+
 /// What `check` finds, as code and path, beyond what only people can supply.
 fn unexpected(config: &Path) -> Vec<String> {
-    let faults = check::look(config, Timestamp::now());
+    let faults = look(config);
     assert!(check::is_usable(&faults), "serve would not start: {faults:#?}");
     let peoples = ["E-PREREQUISITE", "E-NO-NECESSITY", "W-AGENT-NO-NOTICE"];
     // What the packs say of themselves, and that a minimum of the FCA outlasts what is usual in the United Kingdom.
@@ -134,7 +138,7 @@ fn once_people_have_supplied_theirs_nothing_is_left_to_mend() {
     let folder = tempfile::tempdir().expect("a folder");
     let made =
         make(&InitArgs { purposes: vec!["quality".into()], ..args(folder.path()) }).expect("two files");
-    let before = check::look(&made.config, Timestamp::now()).iter().filter(|fault| fault.is_error()).count();
+    let before = look(&made.config).iter().filter(|fault| fault.is_error()).count();
     assert_eq!(before, 4, "the necessity, the register, the impact assessment, the works council");
     let policy = fs::read_to_string(&made.policy).expect("the policy");
     let supplied = policy
@@ -147,8 +151,7 @@ fn once_people_have_supplied_theirs_nothing_is_left_to_mend() {
         .replace("works_council = {}", "works_council = { consulted = 2026-06-18, minutes = \"CSE-6\" }")
         .replace("country = \"FR\" }", "country = \"FR\", notice = 2026-06-30 }");
     fs::write(&made.policy, supplied).expect("the policy");
-    let errors: Vec<_> =
-        check::look(&made.config, Timestamp::now()).into_iter().filter(|fault| fault.is_error()).collect();
+    let errors: Vec<_> = look(&made.config).into_iter().filter(|fault| fault.is_error()).collect();
     assert!(errors.is_empty(), "{errors:#?}");
 }
 

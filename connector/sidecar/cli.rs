@@ -23,14 +23,14 @@ use crate::config::{Config, LogFormat, hex};
 use crate::fault::Fault;
 use crate::init::{self, InitArgs};
 use crate::papers::{self, PapersArgs};
-use crate::{authoring, check, keep, rules, show, wiring};
+use crate::{authoring, check, keep, rules, show, simulate, wiring};
 
 /// Lawful call recording beside an existing Asterisk.
 #[derive(Debug, Parser)]
 #[command(name = "temoin", version, about)]
 struct Cli {
     /// The configuration.
-    #[arg(long, global = true, default_value = "/etc/temoin/temoin.toml", value_name = "FILE")]
+    #[arg(long, global = true, default_value = CONFIG, value_name = "FILE")]
     config: PathBuf,
     /// Answer as JSON.
     #[arg(long, global = true)]
@@ -38,6 +38,9 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+/// Where the configuration is unless somebody says otherwise.
+const CONFIG: &str = "/etc/temoin/temoin.toml";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -64,6 +67,8 @@ enum Command {
     Packs(PacksArgs),
     /// Explain a code that `check` tells, or what a pack asks for a purpose.
     Explain(ExplainArgs),
+    /// Replay calls of the past through a policy: what would be recorded, what not, and why.
+    Simulate(simulate::Args),
     /// Look whether the journal is whole and the vault holds what the index says.
     Verify,
     /// About the draws.
@@ -209,6 +214,7 @@ async fn command(cli: Cli) -> Outcome {
         Command::Cases(args) => authoring::run_cases(&args, json),
         Command::Packs(args) => authoring::list_packs(&config, &args, json),
         Command::Explain(args) => authoring::explain_topic(&config, &args, json),
+        Command::Simulate(args) => dry_run(&config, json, args).await,
         Command::Verify => verify_all(&config, json).await,
         Command::Sampling { command: SamplingCommand::Audit { campaign } } => {
             audit_draws(&config, json, &campaign).await
@@ -399,6 +405,29 @@ fn decide(args: DecideArgs) -> Outcome {
     read.map_err(|error| unreadable(&error))?;
     let facts: Facts = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
     print(&json!(decide::explain(&facts, &policy)))
+}
+
+async fn dry_run(file: &Path, json: bool, args: simulate::Args) -> Outcome {
+    let failed = |error: simulate::SimulateError| match error {
+        simulate::SimulateError::Index(error) => unavailable(error),
+        other => Failure::Unusable(other.to_string().lines().map(str::to_owned).collect()),
+    };
+    args.check().map_err(failed)?;
+    // A policy and records are enough; a configuration that is there is used.
+    let has_config = file.exists() || args.index || args.policy.is_none() || file != Path::new(CONFIG);
+    let config = if has_config { Some(config(file)?.0) } else { None };
+    let store = match &config {
+        Some(config) if args.index => Some(index(config).await?),
+        _ => None,
+    };
+    let ground = simulate::Ground::read(&args, config.as_ref()).map_err(failed)?;
+    let report = simulate::run(&ground, &args, store.as_ref()).await.map_err(failed)?;
+    if json {
+        print(&json!(report))?;
+    } else {
+        say(format_args!("{}", simulate::text::text(&report)))?;
+    }
+    if report.unreadable() == 0 { Ok(()) } else { Err(Failure::Found) }
 }
 
 async fn verify_all(file: &Path, json: bool) -> Outcome {

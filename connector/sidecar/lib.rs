@@ -20,6 +20,7 @@ pub mod reading;
 pub mod restart;
 pub mod rules;
 pub mod show;
+pub mod simulate;
 pub mod sweep;
 pub mod watchdog;
 pub mod wiring;

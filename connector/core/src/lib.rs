@@ -15,6 +15,7 @@ pub mod event;
 pub mod facts;
 pub mod finding;
 mod force;
+mod ground;
 pub mod id;
 pub mod journal;
 pub mod life;

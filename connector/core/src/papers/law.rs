@@ -18,7 +18,7 @@ use crate::words::*;
 pub(super) struct Case<'p> {
     pub(super) line: &'p Line,
     pub(super) purpose: &'p Purpose,
-    force: Force<'p>,
+    force: Force,
     combined: Combined,
     /// Countries of agents for whom a rule asks for an instrument of transfer.
     transfers: BTreeSet<Territory>,
@@ -34,7 +34,7 @@ pub(super) fn cases(policy: &Policy) -> Vec<Case<'_>> {
         let case = move |purpose| {
             let force = reach.rules_for(purpose);
             let combined = combine(&force);
-            let transfers = reach.transfers_asked(&force).into_iter().cloned().collect();
+            let transfers = reach.transfers_asked(&force);
             Case { line, purpose, force, combined, transfers }
         };
         line.purposes.iter().map(case).collect::<Vec<_>>()
@@ -48,7 +48,7 @@ fn line_markets(line: &Line) -> BTreeSet<Territory> {
 
 /// The packs that rules in force come from, with their ancestors and the site's overlays.
 pub(super) fn used(policy: &Policy, cases: &[Case<'_>]) -> BTreeSet<Arc<str>> {
-    let files = cases.iter().flat_map(|case| &case.force.rules).filter_map(|rule| rule.file);
+    let files = cases.iter().flat_map(|case| &case.force.rules).filter_map(|rule| rule.file.as_deref());
     let lineages = files.flat_map(|pack| policy.packs().lineage(pack)).map(|pack| pack.id.clone());
     lineages.chain(policy.site().overlays.iter().cloned()).collect()
 }
@@ -207,13 +207,15 @@ impl Case<'_> {
     }
 
     fn cites(&self) -> impl Iterator<Item = (&Arc<str>, &crate::pack::Source)> {
-        self.force.rules.iter().filter_map(|rule| Some((rule, rule.file?))).flat_map(|(rule, pack)| {
-            rule.rule
-                .sources
-                .iter()
-                .flatten()
-                .filter_map(|name| Some((&rule.rule.reference, pack.sources.get(name)?)))
-        })
+        self.force.rules.iter().filter_map(|rule| Some((rule, rule.file.as_deref()?))).flat_map(
+            |(rule, pack)| {
+                rule.rule
+                    .sources
+                    .iter()
+                    .flatten()
+                    .filter_map(|name| Some((&rule.rule.reference, pack.sources.get(name)?)))
+            },
+        )
     }
 
     fn row(&self, phrases: &Phrases) -> Row {
@@ -252,7 +254,7 @@ fn retention(cases: &[Case<'_>], phrases: &Phrases) -> Vec<Row> {
     for case in cases {
         let with_period = case.force.rules.iter().filter(|rule| rule.rule.retention != Retention::default());
         for in_force in with_period {
-            let (rule, retention) = (in_force.rule, &in_force.rule.retention);
+            let (rule, retention) = (&*in_force.rule, &in_force.rule.retention);
             let anchor = match retention.anchor {
                 Some(anchor) => anchor,
                 None if retention.max.is_some() => Anchor::RecStart,
@@ -313,7 +315,11 @@ fn sources(cases: &[Case<'_>], phrases: &Phrases) -> Vec<Row> {
 
 fn never(policy: &Policy, cases: &[Case<'_>], phrases: &Phrases) -> Vec<Row> {
     let overlays = policy.site().overlays.iter().filter_map(|id| policy.packs().named(id));
-    let files = cases.iter().flat_map(|case| &case.force.rules).filter_map(|rule| rule.file).chain(overlays);
+    let files = cases
+        .iter()
+        .flat_map(|case| &case.force.rules)
+        .filter_map(|rule| rule.file.as_deref())
+        .chain(overlays);
     let never: BTreeSet<&str> =
         NEVER.into_iter().chain(files.flat_map(|pack| pack.never.iter().map(|n| &**n))).collect();
     never.into_iter().map(|never| Row::from([("what", phrases.say("never", never).into())])).collect()

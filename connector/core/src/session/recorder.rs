@@ -78,7 +78,7 @@ pub(super) struct Stop {
 }
 
 /// The rules in force, by purpose.
-type Rules = BTreeMap<Purpose, BTreeSet<Arc<str>>>;
+type Rules = BTreeMap<Purpose, Arc<BTreeSet<Arc<str>>>>;
 
 /// Starts that fail so often end the attempts for a call.
 const FAILURES: u8 = 3;
