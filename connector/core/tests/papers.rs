@@ -45,7 +45,6 @@ fn segment(number: u8, state: State, delete_by: &str) -> SegmentRecord {
     let segment = Segment {
         id,
         call: CallId("1795282732.220".into()),
-        since: at("2026-10-05T08:30:00Z"),
         opened: at("2026-10-05T08:30:00Z"),
         since: at("2026-10-05T08:30:00Z"),
         agents: vec!["amel".into()],
