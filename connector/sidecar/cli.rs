@@ -15,9 +15,9 @@ use temoin_core::id::{CallId, SegmentId};
 use temoin_core::journal::{Entry, What};
 use temoin_core::ports::{CallQuery, Change, Clock as _, SegmentQuery, Store, StoreError, Vault, VaultError};
 use temoin_core::segment::{Sealed, State};
-use temoin_core::{audit, decide};
+use temoin_core::{audit, decide, origin};
 
-use crate::authoring::{CasesArgs, ExplainArgs, PacksArgs};
+use crate::authoring::{CasesArgs, CheckArgs, ExplainArgs, PacksArgs};
 use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat, hex};
 use crate::fault::Fault;
@@ -43,7 +43,7 @@ enum Command {
     Serve,
     /// Look at configuration, policy, packs, sounds, keys and folders, and tell all that is wrong. Codes that begin
     /// with E must be mended (exit code 1); those with W are for a person to think about.
-    Check,
+    Check(CheckArgs),
     /// List calls, newest first.
     Calls(CallsArgs),
     /// Tell the story of one call, with reasons.
@@ -193,7 +193,7 @@ async fn command(cli: Cli) -> Outcome {
     let Cli { config, json, command } = cli;
     match command {
         Command::Serve => serve(&config).await,
-        Command::Check => look(&config, json),
+        Command::Check(args) => authoring::check(&config, &args, json),
         Command::Calls(args) => calls(&config, json, args).await,
         Command::Show { call } => story(&config, json, call).await,
         Command::Play(args) => play(&config, json, args).await,
@@ -209,8 +209,10 @@ async fn command(cli: Cli) -> Outcome {
 }
 
 async fn serve(file: &Path) -> Outcome {
-    let faults = check::look(file, SystemClock.now());
-    if !check::is_usable(&faults) {
+    let report = check::look(file, SystemClock.now());
+    let usable = report.is_usable();
+    let faults = report.faults;
+    if !usable {
         return Err(unusable(faults.into_iter().filter(|fault| fault.bars).collect()));
     }
     let (rules, config) = rules::load(file).map_err(unusable)?;
@@ -235,31 +237,6 @@ fn logs(config: &Config) {
         LogFormat::Text => lines.with_ansi(false).try_init(),
         LogFormat::Json => lines.json().try_init(),
     };
-}
-
-fn look(file: &Path, json: bool) -> Outcome {
-    if let Err(error) = std::fs::File::open(file) {
-        let hint = "name the file with --config, or put it there";
-        return Err(Failure::Unusable(vec![format!("{}: {error}; {hint}", file.display())]));
-    }
-    let faults = check::look(file, SystemClock.now());
-    let usable = check::is_usable(&faults);
-    if json {
-        print(&json!({ "usable": usable, "findings": faults }))?;
-    } else {
-        for fault in &faults {
-            say(format_args!("{fault}"))?;
-        }
-        let errors = faults.iter().filter(|fault| fault.is_error()).count();
-        let warnings = faults.len() - errors;
-        let verdict = match (usable, faults.len()) {
-            (_, 0) => "all well".to_owned(),
-            (true, _) => format!("usable: {errors} to mend, {warnings} to think about"),
-            (false, _) => format!("not usable: {errors} to mend, {warnings} to think about"),
-        };
-        say(format_args!("{verdict}"))?;
-    }
-    if faults.iter().any(Fault::is_error) { Err(Failure::Found) } else { Ok(()) }
 }
 
 async fn calls(file: &Path, json: bool, args: CallsArgs) -> Outcome {
@@ -387,7 +364,8 @@ fn decide(args: DecideArgs) -> Outcome {
     let unreadable =
         |error: &dyn std::fmt::Display| Failure::Unusable(vec![format!("{}: {error}", args.facts.display())]);
     read.map_err(|error| unreadable(&error))?;
-    let facts: Facts = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
+    let mut facts: Facts = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
+    origin::locate(&mut facts, &policy);
     print(&json!(decide::explain(&facts, &policy)))
 }
 

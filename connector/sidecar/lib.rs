@@ -15,6 +15,7 @@ pub mod keep;
 pub mod outbox;
 pub mod packs;
 pub mod reading;
+pub mod report;
 pub mod restart;
 pub mod rules;
 pub mod show;

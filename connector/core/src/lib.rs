@@ -20,6 +20,7 @@ pub mod journal;
 pub mod life;
 pub mod lint;
 pub mod number;
+pub mod origin;
 pub mod pack;
 pub mod policy;
 pub mod ports;

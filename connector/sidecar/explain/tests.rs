@@ -124,10 +124,8 @@ fn codes_of_site(config: &str, commands: &str) -> Vec<Code> {
     std::os::unix::fs::symlink(sounds, at("sounds")).expect("a link");
     let told = Command::new("sh").args(["-ec", commands]).current_dir(folder.path()).status();
     assert!(told.expect("a shell").success(), "{commands}");
-    check::look(&at("temoin.toml"), "2026-11-22T09:00:00Z".parse().expect("an instant"))
-        .into_iter()
-        .map(|fault| fault.code)
-        .collect()
+    let now = "2026-11-22T09:00:00Z".parse().expect("an instant");
+    check::look(&at("temoin.toml"), now).faults.into_iter().map(|fault| fault.code).collect()
 }
 
 /// A whole file with an example in it: its tables take the place of those of the same name, its first keys too.
