@@ -21,7 +21,7 @@ use crate::authoring::{CasesArgs, CheckArgs, ExplainArgs, PacksArgs};
 use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat, hex};
 use crate::fault::Fault;
-use crate::{authoring, check, keep, rules, show, wiring};
+use crate::{authoring, check, keep, rules, schema, show, wiring};
 
 /// Lawful call recording beside an existing Asterisk.
 #[derive(Debug, Parser)]
@@ -62,6 +62,11 @@ enum Command {
     Packs(PacksArgs),
     /// Explain a code that `check` tells, or what a pack asks for a purpose.
     Explain(ExplainArgs),
+    /// Print the JSON Schema of a policy, a pack or temoin.toml.
+    Schema {
+        /// Of what.
+        of: schema::Of,
+    },
     /// Look whether the journal is whole and the vault holds what the index says.
     Verify,
     /// About the draws.
@@ -200,6 +205,7 @@ async fn command(cli: Cli) -> Outcome {
         Command::Decide(args) => decide(args),
         Command::Cases(args) => authoring::run_cases(&args, json),
         Command::Packs(args) => authoring::list_packs(&config, &args, json),
+        Command::Schema { of } => print(&of.schema()),
         Command::Explain(args) => authoring::explain_topic(&config, &args, json),
         Command::Verify => verify_all(&config, json).await,
         Command::Sampling { command: SamplingCommand::Audit { campaign } } => {

@@ -18,6 +18,7 @@ pub mod reading;
 pub mod report;
 pub mod restart;
 pub mod rules;
+pub mod schema;
 pub mod show;
 pub mod sweep;
 pub mod watchdog;

@@ -96,16 +96,19 @@ impl Report {
             let marks = if fault.is_error() { paint.red(&marks) } else { paint.yellow(&marks) };
             writeln!(page, "{:width$} {bar} {:before$}{marks}", "", "")?;
         }
-        let mut note = |what: &str, text: &str| {
-            let text = printable(text);
-            writeln!(page, "{:width$} {} {}: {text}", "", paint.blue("="), paint.bold(what))
+        let note = |what: &str, text: &str| {
+            format!("{:width$} {} {}: {}", "", paint.blue("="), paint.bold(what), printable(text))
         };
         for rule in &fault.because {
-            note("because of", &self.citation(rule))?;
+            let (rule, sources) = self.citation(rule);
+            writeln!(page, "{}", note("because of", rule))?;
+            for source in sources {
+                writeln!(page, "{:width$}     {}", "", printable(&source))?;
+            }
         }
         if let Some(about) = explain::of(fault.code) {
-            note("mend", &about.mend)?;
-            note("more", &format!("temoin explain {code}"))?;
+            writeln!(page, "{}", note("mend", &about.mend))?;
+            writeln!(page, "{}", note("more", &format!("temoin explain {code}")))?;
         }
         page.push('\n');
         Ok(())
@@ -139,14 +142,13 @@ impl Report {
         Some((pack, pack.rules.iter().find(|rule| &*rule.reference == reference)?))
     }
 
-    fn citation(&self, reference: &str) -> String {
+    /// A rule, and what it rests on.
+    fn citation<'r>(&self, reference: &'r str) -> (&'r str, Vec<String>) {
         let Some((pack, rule)) = self.rule(reference) else {
-            return own(reference).to_owned();
+            return (own(reference), Vec::new());
         };
         let sources = rule.sources.iter().flatten().filter_map(|name| pack.sources.get(name));
-        let sources: Vec<String> =
-            sources.map(|source| format!("{} ({})", source.cite, source.confidence)).collect();
-        format!("{reference}, {}", sources.join("; "))
+        (reference, sources.map(|source| format!("{} ({})", source.cite, source.confidence)).collect())
     }
 
     fn citation_json(&self, reference: &str) -> Value {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use temoin_core::finding::Code;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// What a code means.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]

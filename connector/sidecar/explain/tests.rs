@@ -10,7 +10,7 @@ use temoin_core::{lint, pack};
 use super::*;
 use crate::check;
 
-const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
 site = "Durand"
 timezone = "Europe/Paris"
 controller = { name = "Durand SA", contact = "dpo@durand.example", authority = "CNIL" }
@@ -38,7 +38,7 @@ works_council = { consulted = 2026-06-18, minutes = "CSE-2026-06" }
 amel = { country = "FR", notice = 2026-03-02 }
 "#;
 
-const PACK: &str = r#"
+pub(crate) const PACK: &str = r#"
 pack = "house"
 version = "1.0.0"
 kind = "territory"
@@ -58,7 +58,7 @@ retention = { max = "6 months" }
 sources = ["act"]
 "#;
 
-const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 policy = "policy.toml"
 sampling_key = "sampling.key"
 store = { path = "index.db" }
@@ -129,7 +129,7 @@ fn codes_of_site(config: &str, commands: &str) -> Vec<Code> {
 }
 
 /// A whole file with an example in it: its tables take the place of those of the same name, its first keys too.
-fn merged(base: &str, example: &str) -> String {
+pub(crate) fn merged(base: &str, example: &str) -> String {
     let mut whole = sections(base);
     for (head, lines) in sections(example) {
         match whole.iter_mut().find(|(known, _)| *known == head) {
