@@ -15,7 +15,7 @@ use crate::cli::{Failure, Outcome, print, say, unusable};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::rules::packs_of;
-use crate::{cases, check, explain, packs};
+use crate::{cases, check, explain, live, packs};
 
 /// `temoin check`.
 #[derive(Debug, Args)]
@@ -26,6 +26,9 @@ pub struct CheckArgs {
     /// With --policy: a folder of packs instead of the shipped ones.
     #[arg(long, value_name = "DIR", requires = "policy")]
     packs: Option<PathBuf>,
+    /// Look at the running PBX, too, and at what it shares with us: logins, rights, dialplan, clock, files, room.
+    #[arg(long, conflicts_with = "policy")]
+    live: bool,
 }
 
 /// `temoin cases`.
@@ -66,7 +69,7 @@ pub struct ExplainArgs {
 }
 
 /// Tells everything that is wrong; an error is exit code 1.
-pub fn check(config: &Path, args: &CheckArgs, json: bool) -> Outcome {
+pub async fn check(config: &Path, args: &CheckArgs, json: bool) -> Outcome {
     let now = SystemClock.now();
     let report = match &args.policy {
         Some(policy) => check::look_at_policy(policy, args.packs.as_deref(), now)
@@ -76,7 +79,12 @@ pub fn check(config: &Path, args: &CheckArgs, json: bool) -> Outcome {
                 let hint = "name the file with --config, or put it there";
                 Failure::Unusable(vec![format!("{}: {error}; {hint}", config.display())])
             })?;
-            check::look(config, now)
+            let mut report = check::look(config, now);
+            if args.live && report.is_usable() {
+                let (read, _) = Config::read(config).map_err(unusable)?;
+                report.faults.extend(live::look(&read).await);
+            }
+            report
         }
     };
     if json {

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::fault::Fault;
 use crate::report::Report;
 use crate::rules::{self, Texts};
-use crate::{reading, show};
+use crate::{live, reading, show};
 
 /// Everything that is wrong now with a machine's configuration and all that it names: by file, then by line.
 pub fn look(file: &Path, now: Timestamp) -> Report {
@@ -38,6 +38,7 @@ pub fn look(file: &Path, now: Timestamp) -> Report {
         report.faults.sort_by_key(|fault| (fault.line, fault.column));
         report.faults.extend(law);
         report.faults.extend(look_at_sounds(&config, policy.as_ref(), hash));
+        report.faults.extend(live::secret(file));
         report.faults.extend(look_at_keys(&config));
         report.faults.extend(look_at_folders(&config));
     }

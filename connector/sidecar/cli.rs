@@ -198,7 +198,7 @@ async fn command(cli: Cli) -> Outcome {
     let Cli { config, json, command } = cli;
     match command {
         Command::Serve => serve(&config).await,
-        Command::Check(args) => authoring::check(&config, &args, json),
+        Command::Check(args) => authoring::check(&config, &args, json).await,
         Command::Calls(args) => calls(&config, json, args).await,
         Command::Show { call } => story(&config, json, call).await,
         Command::Play(args) => play(&config, json, args).await,

@@ -12,6 +12,7 @@ pub mod engine;
 pub mod explain;
 pub mod fault;
 pub mod keep;
+pub mod live;
 pub mod outbox;
 pub mod packs;
 pub mod reading;

@@ -87,6 +87,10 @@ fn every_code_is_explained_and_nothing_else() {
 fn every_wrong_example_yields_its_code_and_no_right_one_does() {
     for code in Code::ALL {
         let about = of(*code).expect("explained");
+        // Tried on a real one, by tests/live.rs.
+        if about.part_of == PartOf::Pbx {
+            continue;
+        }
         let wrong = codes(about.part_of, &about.wrong);
         let right = codes(about.part_of, &about.right);
         assert!(wrong.contains(code), "the wrong example of {code} yields {wrong:?}");
@@ -110,6 +114,7 @@ fn codes(part_of: PartOf, example: &str) -> Vec<Code> {
         PartOf::Pack => lint(None, &[("zz.toml", &merged(PACK, example))], "zz.toml"),
         PartOf::Config => codes_of_site(&merged(CONFIG, example), ""),
         PartOf::Shell => codes_of_site(CONFIG, example),
+        PartOf::Pbx => Vec::new(),
     }
 }
 

@@ -8,7 +8,7 @@
 
 mod hook;
 mod hub;
-mod links;
+pub(crate) mod links;
 mod look;
 mod playing;
 mod recorder;
