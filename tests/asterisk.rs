@@ -1,7 +1,7 @@
 //! Real calls on a real Asterisk: every scenario of `tests/scenarios`, played with the program as it was built.
 //!
 //! `cargo test --test asterisk` plays all, `cargo test --test asterisk -- pause exempt` those whose names hold one of the
-//! words. `TEMOIN_BIN` names another program to be tested (a sabotaged one). What remains of each scenario – recordings,
+//! words (`=pause`: are the word). `TEMOIN_BIN` names another program to be tested (a sabotaged one). What remains of each scenario – recordings,
 //! the index's story, the phones' events, logs – lies in the folder that a failure names.
 
 use std::ffi::OsString;
@@ -21,21 +21,26 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    scenarios.retain(|scenario| words.is_empty() || words.iter().any(|word| scenario.name.contains(word)));
+    let is_asked = |name: &str, word: &str| match word.strip_prefix('=') {
+        Some(whole) => name == whole,
+        None => name.contains(word),
+    };
+    scenarios.retain(|scenario| words.is_empty() || words.iter().any(|word| is_asked(&scenario.name, word)));
     if flags.iter().any(|flag| flag == "--list") {
         for scenario in &scenarios {
             println!("{}: test", scenario.name);
         }
         return ExitCode::SUCCESS;
     }
-    let program =
-        std::env::var_os("TEMOIN_BIN").unwrap_or_else(|| OsString::from(env!("CARGO_BIN_EXE_temoin")));
+    let other = std::env::var_os("TEMOIN_BIN");
+    let keep = if other.is_some() { "scenarios-of-another" } else { "scenarios" };
+    let program = other.unwrap_or_else(|| OsString::from(env!("CARGO_BIN_EXE_temoin")));
     let suite = Suite {
         scenarios,
         site: Site { folder: here.join("site"), prompts: Prompts::Tones },
         sidecar: Sidecar { program: program.into(), prefix_args: Vec::new() },
         stays: None,
-        keep: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("scenarios"),
+        keep: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(keep),
     };
     let count = suite.scenarios.len();
     println!("\nplaying {count} scenarios");

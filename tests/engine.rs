@@ -52,8 +52,14 @@ async fn new_rules_are_for_new_calls_and_broken_ones_for_none() {
     world.until("it is announced", || !world.pbx.orders("c1").is_empty()).await;
     let first = world.arrived_under("c1").await;
 
-    world.write("policy.toml", &policy().replace("rate = 200", "rate = 100"));
+    let exempt = || world.pbx.exempt_list().into_iter().collect::<Vec<_>>();
+    assert_eq!(exempt(), ["4100"], "the PBX knows who is never recorded");
+
+    let other = policy().replace("rate = 200", "rate = 100");
+    let other = other.replace("extensions = [\"4100\"]", "extensions = [\"4101\"]\nagents = [\"amel\"]");
+    world.write("policy.toml", &other);
     world.reload();
+    world.until("the PBX knows the new list", || exempt() == ["2001", "4101"]).await;
     world.arrive("c2");
     let second = world.arrived_under("c2").await;
     assert_ne!(first, second, "new rules are for new calls");
@@ -414,6 +420,7 @@ fn segment(call: &str, n: u8) -> Segment {
         id: temoin_core::id::SegmentId::new(at(0), [n; 10]),
         call: call_id(call),
         opened: at(0),
+        since: at(0),
         agents: vec!["amel".into()],
         purposes: vec!["quality".into()],
         mandatory: false,

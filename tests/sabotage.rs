@@ -1,106 +1,202 @@
-//! The tests are tested: builds that do one thing wrong on purpose must turn the laws red.
+//! The tests are tested: a program that does one thing wrong on purpose must turn the laws, a scenario and the demo red.
 //!
-//! `TEMOIN_SABOTAGE=<variant>` at build time makes `connector/core/build.rs` set `cfg(temoin_sabotage = "<variant>")`;
-//! without the variable nothing is changed. What is built here lies in `target/sabotage`, so that nobody ever runs it by
-//! mistake and the normal build stays as it is. All variants share that folder and replace each other's files, so one is
-//! built and run at a time, under a lock that other processes respect too. Nothing is fetched: all that is needed was
-//! fetched to build this test.
+//! It is built once, with the feature `sabotage` and `TEMOIN_SABOTAGE` set (`connector/core/src/sabotage.rs`), beside what
+//! is built anyway and without touching it; what it does wrong is said when it is run. Nothing is fetched: all that is
+//! needed was fetched to build this test.
 
-use std::fs::{self, File};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// Variant, what it does wrong, and the law of `connector/core/tests/laws` that must notice.
-const VARIANTS: [(&str, &str, &str); 5] = [
-    ("early-record", "takes the announcement for heard before it is played", "nothing_forbidden_is_kept"),
-    ("ignore-stop", "never orders a stop", "nothing_forbidden_is_kept"),
-    ("keep-after-objection", "erases nothing after a refusal", "nothing_forbidden_is_kept"),
-    ("skip-exempt", "does not look for those who must never be recorded", "nothing_forbidden_is_kept"),
-    ("swallow-event", "does not hear that somebody joined or left", "nothing_forbidden_is_kept"),
+/// One thing that is done wrong.
+struct Variant {
+    name: &'static str,
+    wrong: &'static str,
+    /// The law of `connector/core/tests/laws` that must notice.
+    law: &'static str,
+    /// The scenario of `tests/scenarios` that must notice.
+    scenario: &'static str,
+    /// The story of the demo that must notice, by its title.
+    story: &'static str,
+}
+
+const VARIANTS: [Variant; 5] = [
+    Variant {
+        name: "early-record",
+        wrong: "takes the announcement for heard before it is played",
+        law: "nothing_forbidden_is_kept",
+        scenario: "prompt-missing",
+        story: "13-nobody-tells",
+    },
+    Variant {
+        name: "ignore-stop",
+        wrong: "never orders a stop",
+        law: "nothing_forbidden_is_kept",
+        scenario: "transfer-exempt",
+        story: "06-private",
+    },
+    Variant {
+        name: "keep-after-objection",
+        wrong: "erases nothing after a refusal",
+        law: "nothing_forbidden_is_kept",
+        scenario: "object-in-talk",
+        story: "05-changes-his-mind",
+    },
+    Variant {
+        name: "skip-exempt",
+        wrong: "does not look for those who must never be recorded",
+        law: "nothing_forbidden_is_kept",
+        scenario: "exempt",
+        story: "09-staff-representative",
+    },
+    Variant {
+        name: "swallow-event",
+        wrong: "does not hear what is pressed in the talk",
+        law: "nothing_forbidden_is_kept",
+        scenario: "pause",
+        story: "05-changes-his-mind",
+    },
 ];
 
-/// Has `target/sabotage` for itself until it is dropped.
-struct Workshop {
-    folder: PathBuf,
-    _lock: File,
-}
-
-impl Workshop {
-    fn enter() -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("sabotage");
-        fs::create_dir_all(&folder).expect("target/sabotage");
-        let lock = File::create(folder.join(".in-use")).expect("a lock");
-        lock.lock().expect("the lock");
-        Self { folder, _lock: lock }
-    }
-
-    /// Builds the laws, sabotaged so or not at all; without optimisation, because what is red is red at the first call.
-    fn build(&self, variant: Option<&str>) -> Built {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-        cargo.env("CARGO_INCREMENTAL", "0").env("CARGO_TERM_COLOR", "never").env_remove("TEMOIN_SABOTAGE");
-        cargo.args(["build", "--offline", "--message-format=json-render-diagnostics", "--target-dir"]);
-        cargo.arg(&self.folder);
-        cargo.args(["--config", "profile.dev.package.temoin-core.opt-level=0"]);
-        cargo.args(["--config", "profile.dev.debug=false"]);
-        cargo.args(["-p", "temoin-core", "--test", "laws"]);
-        if let Some(variant) = variant {
-            cargo.env("TEMOIN_SABOTAGE", variant);
-        }
-        let output = cargo.output().expect("cargo");
-        assert!(output.status.success(), "{variant:?} cannot be built:\n{}", text(&output));
-        let built = text(&output);
-        Built { laws: executable(&built, "laws").expect("the laws were built") }
-    }
-}
-
-/// What was built; good while the workshop is held.
+/// What was built.
 struct Built {
+    /// The laws, that can be told to do wrong.
     laws: PathBuf,
+    /// The demo, that can be too; it is its own sidecar.
+    demo: PathBuf,
+    /// A sidecar that can be told to do wrong.
+    sidecar: PathBuf,
+    /// The scenarios and their phones, as they are.
+    scenarios: PathBuf,
 }
 
-impl Built {
-    /// Runs the laws; the first call that breaks one is enough, and nobody needs the shortest.
-    fn try_laws(&self) -> Output {
-        let mut laws = Command::new(&self.laws);
-        laws.env("PROPTEST_MAX_SHRINK_ITERS", "0").env("PROPTEST_CASES", "300");
-        laws.output().expect("the laws can be run")
+/// One at a time: each plays calls, and fills folders of its own name.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn built() -> &'static Built {
+    static BUILT: OnceLock<Built> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sabotage/debug/examples");
+        fs::create_dir_all(&folder).expect("a folder");
+        let said = cargo(&["test", "--no-run", "--test", "asterisk"], None);
+        let scenarios = executable(&said, "asterisk");
+        // As its name says beside it, so that nobody runs the wrong one, and the next build does not replace it.
+        let take = |said: &str, target: &str| {
+            let to = folder.join(target);
+            fs::copy(executable(said, target), &to).expect("a copy");
+            to
+        };
+        let wanted = ["build", "--features", "temoin-core/sabotage", "--test", "laws", "--example", "demo"];
+        let said = cargo(&wanted, Some("built-in"));
+        let (laws, demo) = (take(&said, "laws"), take(&said, "demo"));
+        let sidecar = folder.join("temoin");
+        fs::write(&sidecar, format!("#!/bin/sh\nexec '{}' __temoin \"$@\"\n", demo.display()))
+            .expect("a script");
+        fs::set_permissions(&sidecar, fs::Permissions::from_mode(0o755)).expect("its mode");
+        Built { laws, demo, sidecar, scenarios }
+    })
+}
+
+/// Has cargo build something; gives what it says of that.
+fn cargo(args: &[&str], sabotage: Option<&str>) -> String {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("CARGO_TERM_COLOR", "never")
+        .env_remove("TEMOIN_SABOTAGE");
+    cargo.args(args).args(["--offline", "--message-format=json-render-diagnostics"]);
+    if let Some(sabotage) = sabotage {
+        cargo.env("TEMOIN_SABOTAGE", sabotage);
     }
+    let output = cargo.output().expect("cargo");
+    assert!(output.status.success(), "cargo {args:?} fails:\n{}", text(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// The file that cargo says it built for a target.
-fn executable(messages: &str, target: &str) -> Option<PathBuf> {
-    let name = format!("\"name\":\"{target}\"");
-    let message = messages.lines().filter(|line| line.contains(&name)).find_map(|line| {
-        let (_, rest) = line.split_once("\"executable\":\"")?;
-        rest.split_once('"')
-    });
-    message.map(|(path, _)| PathBuf::from(path.replace("\\\\", "\\")))
+fn executable(messages: &str, target: &str) -> PathBuf {
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut of_target = messages.filter(|message| message["target"]["name"] == target);
+    let file = of_target.find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    file.unwrap_or_else(|| panic!("cargo does not say where `{target}` is"))
+}
+
+impl Built {
+    /// The first call that breaks a law is enough, and nobody needs the shortest.
+    fn laws(&self, sabotage: &str) -> Output {
+        let mut laws = Command::new(&self.laws);
+        laws.env("PROPTEST_MAX_SHRINK_ITERS", "0").env("PROPTEST_CASES", "300");
+        run(&mut laws, sabotage)
+    }
+
+    fn scenario(&self, name: &str, sabotage: &str) -> Output {
+        run(Command::new(&self.scenarios).arg(format!("={name}")).env("TEMOIN_BIN", &self.sidecar), sabotage)
+    }
+
+    fn demo(&self, sabotage: &str) -> Output {
+        run(Command::new(&self.demo).args(["--exit", "--json"]), sabotage)
+    }
+}
+
+fn run(command: &mut Command, sabotage: &str) -> Output {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    command
+        .env("TEMOIN_SABOTAGE", sabotage)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("it runs")
 }
 
 fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// A red law and nothing else: not a build that fails, not a test that is not there.
-fn is_noticed(variant: &str) {
-    let (_, wrong, law) = VARIANTS.into_iter().find(|(name, ..)| *name == variant).expect("a variant");
-    eprintln!("building a program that {wrong}; `{law}` must notice");
-    let workshop = Workshop::enter();
-    let built = workshop.build(Some(variant));
-    let output = built.try_laws();
+/// A red law, a red scenario, a red story; each for what it is about.
+fn is_noticed(name: &str) {
+    let variant = VARIANTS.iter().find(|variant| variant.name == name).expect("a variant");
+    let Variant { wrong, law, scenario, story, .. } = variant;
+
+    let output = built().laws(name);
     let said = text(&output);
     assert!(!output.status.success(), "a program that {wrong} passes the laws:\n{said}");
     assert!(said.contains(&format!("test {law} ... FAILED")), "`{law}` does not notice:\n{said}");
+
+    let output = built().scenario(scenario, name);
+    let said = text(&output);
+    assert!(!output.status.success(), "a program that {wrong} passes `{scenario}`:\n{said}");
+    assert!(said.contains(&format!("\n{scenario} ... FAILED")), "`{scenario}` does not notice:\n{said}");
+
+    let output = built().demo(name);
+    let said = text(&output);
+    assert!(!output.status.success(), "a program that {wrong} passes the demo:\n{said}");
+    let noticed = stories(&output).into_iter().any(|(name, well)| name == *story && !well);
+    assert!(noticed, "`{story}` does not notice:\n{said}");
+}
+
+/// The demo's stories, and whether they went well.
+fn stories(output: &Output) -> Vec<(String, bool)> {
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!("the demo does not tell in JSON: {error}\n{}", text(output));
+    });
+    let calls = told["calls"].as_array().cloned().unwrap_or_default();
+    let story = |call: &serde_json::Value| {
+        (call["scenario"].as_str().unwrap_or_default().to_owned(), call["well"] == true)
+    };
+    calls.iter().map(story).collect()
 }
 
 /// Else the others would prove nothing.
 #[test]
 fn all_is_green_without_sabotage() {
-    let workshop = Workshop::enter();
-    let built = workshop.build(None);
-    let output = built.try_laws();
+    let output = built().laws("");
     assert!(output.status.success(), "the laws are broken without any sabotage:\n{}", text(&output));
+    let output = built().scenario("recorded", "");
+    assert!(output.status.success(), "a scenario fails without any sabotage:\n{}", text(&output));
+    let output = built().demo("");
+    assert!(output.status.success(), "the demo fails without any sabotage:\n{}", text(&output));
+    assert!(stories(&output).len() >= 10, "the demo tells too little:\n{}", text(&output));
 }
 
 macro_rules! variants {
@@ -109,17 +205,17 @@ macro_rules! variants {
         #[test]
         fn every_variant_is_tried() {
             let tried = [$($variant),+];
-            assert_eq!(VARIANTS.map(|(name, ..)| name), tried);
+            assert_eq!(VARIANTS.each_ref().map(|variant| variant.name), tried);
             let session = Path::new(env!("CARGO_MANIFEST_DIR")).join("connector/core/src/session");
             let mut sources = String::new();
             for entry in fs::read_dir(session).expect("the session") {
                 sources += &fs::read_to_string(entry.expect("a file").path()).expect("a source");
             }
-            for known in sources.split("temoin_sabotage = \"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            for known in sources.split("sabotage::is(\"").skip(1).filter_map(|rest| rest.split('"').next()) {
                 assert!(tried.contains(&known), "nobody tries {known}");
             }
             for variant in tried {
-                assert!(sources.contains(&format!("temoin_sabotage = \"{variant}\"")), "{variant} does nothing");
+                assert!(sources.contains(&format!("sabotage::is(\"{variant}\")")), "{variant} does nothing");
             }
         }
 

@@ -1,11 +1,13 @@
-//! The sabotage build: `TEMOIN_SABOTAGE=ignore-stop cargo test` builds a program that does one thing wrong, so that a
-//! test can show that the tests would notice. Without the variable nothing happens. `tests/sabotage.rs` has the list.
+//! Sets `cfg(temoin_sabotage)` where both the feature `sabotage` and the variable `TEMOIN_SABOTAGE` ask for it: a program
+//! that can be told to do one thing wrong, for `tests/sabotage.rs`. The feature alone changes nothing; it keeps what is
+//! built so apart from everything else.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=TEMOIN_SABOTAGE");
-    if let Some(sabotage) = std::env::var("TEMOIN_SABOTAGE").ok().filter(|sabotage| !sabotage.is_empty()) {
-        println!("cargo::rustc-cfg=temoin_sabotage=\"{sabotage}\"");
-        println!("cargo::warning=this build is sabotaged on purpose: {sabotage}");
+    let wanted = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if wanted("CARGO_FEATURE_SABOTAGE") && wanted("TEMOIN_SABOTAGE") {
+        println!("cargo::rustc-cfg=temoin_sabotage");
+        println!("cargo::warning=this build can be told to do wrong");
     }
 }

@@ -162,6 +162,7 @@ fn name(event: &CallEvent) -> &'static str {
         CallEvent::Parties { .. } => "parties",
         CallEvent::RecorderStarted { .. } => "recorder-started",
         CallEvent::RecorderStopped { .. } => "recorder-stopped",
+        CallEvent::ExemptRings { .. } => "exempt-rings",
         CallEvent::Ended { .. } => "ended",
         CallEvent::LinkLost { .. } => "link-lost",
         CallEvent::LinkBack => "link-back",

@@ -21,14 +21,16 @@ use crate::authoring::{CasesArgs, CheckArgs, ExplainArgs, PacksArgs};
 use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat, hex};
 use crate::fault::Fault;
-use crate::{authoring, check, keep, rules, schema, show, wiring};
+use crate::init::{self, InitArgs};
+use crate::papers::{self, PapersArgs};
+use crate::{authoring, check, keep, rules, schema, show, simulate, wiring};
 
 /// Lawful call recording beside an existing Asterisk.
 #[derive(Debug, Parser)]
 #[command(name = "temoin", version, about)]
 struct Cli {
     /// The configuration.
-    #[arg(long, global = true, default_value = "/etc/temoin/temoin.toml", value_name = "FILE")]
+    #[arg(long, global = true, default_value = CONFIG, value_name = "FILE")]
     config: PathBuf,
     /// Answer as JSON.
     #[arg(long, global = true)]
@@ -36,6 +38,9 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+/// Where the configuration is unless somebody says otherwise.
+const CONFIG: &str = "/etc/temoin/temoin.toml";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -67,6 +72,8 @@ enum Command {
         /// Of what.
         of: schema::Of,
     },
+    /// Replay calls of the past through a policy: what would be recorded, what not, and why.
+    Simulate(simulate::Args),
     /// Look whether the journal is whole and the vault holds what the index says.
     Verify,
     /// About the draws.
@@ -74,6 +81,12 @@ enum Command {
         #[command(subcommand)]
         command: SamplingCommand,
     },
+    /// Draw up the papers that the law asks for (register entry, impact assessment, notices, retention, …), from policy,
+    /// packs and index. What they cannot know is marked as a field to be completed.
+    Papers(PapersArgs),
+    /// Write a first policy and configuration, by a few questions or by flags. What only you can supply is marked TODO(you)
+    /// in them, and listed.
+    Init(InitArgs),
 }
 
 #[derive(Debug, Args)]
@@ -207,10 +220,13 @@ async fn command(cli: Cli) -> Outcome {
         Command::Packs(args) => authoring::list_packs(&config, &args, json),
         Command::Schema { of } => print(&of.schema()),
         Command::Explain(args) => authoring::explain_topic(&config, &args, json),
+        Command::Simulate(args) => dry_run(&config, json, args).await,
         Command::Verify => verify_all(&config, json).await,
         Command::Sampling { command: SamplingCommand::Audit { campaign } } => {
             audit_draws(&config, json, &campaign).await
         }
+        Command::Papers(args) => draw_up(&config, json, args).await,
+        Command::Init(args) => begin(json, &args),
     }
 }
 
@@ -375,6 +391,29 @@ fn decide(args: DecideArgs) -> Outcome {
     print(&json!(decide::explain(&facts, &policy)))
 }
 
+async fn dry_run(file: &Path, json: bool, args: simulate::Args) -> Outcome {
+    let failed = |error: simulate::SimulateError| match error {
+        simulate::SimulateError::Index(error) => unavailable(error),
+        other => Failure::Unusable(other.to_string().lines().map(str::to_owned).collect()),
+    };
+    args.check().map_err(failed)?;
+    // A policy and records are enough; a configuration that is there is used.
+    let has_config = file.exists() || args.index || args.policy.is_none() || file != Path::new(CONFIG);
+    let config = if has_config { Some(config(file)?.0) } else { None };
+    let store = match &config {
+        Some(config) if args.index => Some(index(config).await?),
+        _ => None,
+    };
+    let ground = simulate::Ground::read(&args, config.as_ref()).map_err(failed)?;
+    let report = simulate::run(&ground, &args, store.as_ref()).await.map_err(failed)?;
+    if json {
+        print(&json!(report))?;
+    } else {
+        say(format_args!("{}", simulate::text::text(&report)))?;
+    }
+    if report.unreadable() == 0 { Ok(()) } else { Err(Failure::Found) }
+}
+
 async fn verify_all(file: &Path, json: bool) -> Outcome {
     let (config, _) = config(file)?;
     let store = index(&config).await?;
@@ -403,6 +442,55 @@ async fn audit_draws(file: &Path, json: bool, campaign: &str) -> Outcome {
         say(format_args!("{audit}"))?;
     }
     if audit.is_clean() { Ok(()) } else { Err(Failure::Found) }
+}
+
+async fn draw_up(file: &Path, json: bool, args: PapersArgs) -> Outcome {
+    let now = SystemClock.now();
+    let one = |fault| unusable(vec![fault]);
+    let (texts, index_of) = match &args.policy {
+        Some(policy) => (rules::Texts::of(policy, args.packs.as_deref()).map_err(one)?, None),
+        None => {
+            let (config, _) = config(file)?;
+            // Before the first start there is none, and papers are wanted before the first start.
+            let there = config.store.path.exists();
+            (rules::Texts::read(&config).map_err(one)?, there.then_some(config))
+        }
+    };
+    let policy = texts.policy().map_err(unusable)?;
+    let figures = match &index_of {
+        Some(config) => {
+            let store = index(config).await?;
+            Some(papers::count(&store, &policy, now).await.map_err(unavailable)?)
+        }
+        None => None,
+    };
+    let on = policy.site().zone.day(now);
+    let written = papers::write(&args, &texts, &policy, figures.as_ref(), on);
+    let written = written.map_err(|error| Failure::Unusable(vec![error.to_string()]))?;
+    if json {
+        return print(&json!({ "papers": written, "index": figures.is_some() }));
+    }
+    for paper in &written {
+        let fields = match paper.open.len() {
+            0 => String::new(),
+            1 => " (1 field to be completed)".to_owned(),
+            fields => format!(" ({fields} fields to be completed)"),
+        };
+        let file = paper.files.first().map(|file| file.display().to_string()).unwrap_or_default();
+        say(format_args!("{:<4} {file}{fields}", paper.id))?;
+    }
+    if figures.is_none() {
+        say(format_args!("no index was read: figures are fields to be completed"))?;
+    }
+    Ok(())
+}
+
+fn begin(json: bool, args: &InitArgs) -> Outcome {
+    let today = SystemClock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    // Questions go where answers for machines do not.
+    let made = init::init(args, &mut std::io::stdin().lock(), &mut std::io::stderr().lock(), today);
+    let made = made.map_err(|error| Failure::Unusable(vec![error.to_string()]))?;
+    if json { print(&json!(made)) } else { say(format_args!("{made}")) }
 }
 
 fn config(file: &Path) -> Result<(Config, String), Failure> {

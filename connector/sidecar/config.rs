@@ -212,7 +212,10 @@ impl Config {
         for language in languages(&self.prompts.folder) {
             let folder = self.prompts.folder.join(&language);
             let files = SHIPPED.iter().map(|(text, name)| (*text, folder.join(format!("{name}.wav"))));
-            sounds.insert(language.clone(), measure(files, &language, &mut faults));
+            let mut of_language = measure(files, &language, &mut faults);
+            // `fr-BE` may have a few of its own, and the others from `fr`.
+            of_language.retain(|_, sound| sound.is_some());
+            sounds.insert(language, of_language);
         }
         if sounds.is_empty() {
             let hint = "prompts.folder has no folder of a language in it: copy dialplans/sounds there";
@@ -262,17 +265,17 @@ fn languages(folder: &Path) -> Vec<String> {
 }
 
 fn measure(files: impl Iterator<Item = (Text, PathBuf)>, language: &str, faults: &mut Vec<Fault>) -> Sounds {
-    let mut sounds = Sounds::new();
-    for (text, path) in files {
-        match length(&path) {
-            Ok(length) => {
-                let name = path.with_extension("").to_string_lossy().into_owned();
-                sounds.insert(text, Media { name, length, language: language.to_owned() });
-            }
-            Err(hint) => faults.push(Fault::of(path.display(), Code::Sound, hint)),
+    let mut media = |path: PathBuf| match length(&path) {
+        Ok(length) => {
+            let name = path.with_extension("").to_string_lossy().into_owned();
+            Some(Media { name, length, language: language.to_owned() })
         }
-    }
-    sounds
+        Err(hint) => {
+            faults.push(Fault::of(path.display(), Code::Sound, hint));
+            None
+        }
+    };
+    files.map(|(text, path)| (text, media(path))).collect()
 }
 
 fn length(path: &Path) -> Result<Duration, String> {
@@ -298,4 +301,31 @@ pub fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_whose_own_sound_is_gone_plays_no_other() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("dialplans/sounds");
+        let text = format!(
+            "policy = \"p.toml\"\n[prompts]\nfolder = '{}'\n[lines.accueil.audio.fr]\nopt-out = \"gone.wav\"\n",
+            shipped.display()
+        );
+        let file = folder.path().join("temoin.toml");
+        std::fs::write(&file, text).expect("a file");
+        let config = Config::look(&file).0.expect("a configuration, whatever it lacks");
+        let (desk, faults) = config.desk(String::new());
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert_eq!(desk.sound("accueil", "fr", Text::OptOut), None);
+        assert!(
+            desk.sound("accueil", "fr", Text::Info)
+                .is_some_and(|media| media.name.ends_with("fr/temoin-info"))
+        );
+        assert!(desk.sound("sav", "fr-BE", Text::OptOut).is_some());
+        assert_eq!(desk.sound("sav", "xx", Text::OptOut), None);
+    }
 }

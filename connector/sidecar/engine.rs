@@ -73,9 +73,11 @@ impl Engine {
         let mut watching = false;
         // What the PBX tells waits while it is asked what is alive: an old answer must not undo what it told later.
         let mut asked = None;
+        self.mirror_exempt();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
+                Ok(()) = self.rules.changed() => self.mirror_exempt(),
                 event = events.next(), if asked.is_none() => match event {
                     Some(PbxEvent::LinkUp) => asked = Some(self.desktop.driver.calls()),
                     Some(PbxEvent::LinkDown { since }) => {
@@ -104,6 +106,12 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Whoever must never be recorded is known to the PBX's dialplan too.
+    fn mirror_exempt(&mut self) {
+        let extensions = self.rules.borrow_and_update().exempt_extensions();
+        self.desktop.driver.exempt(extensions);
     }
 
     fn tell(&self, call: &CallId, event: CallEvent) {
@@ -184,6 +192,9 @@ impl Engine {
             }
         };
         let now = self.desktop.clock.now();
+        let rules = Arc::clone(&self.rules.borrow());
+        let mixed = live.iter().filter(|live| live.parties.iter().any(|party| rules.is_stranger(party)));
+        let mixed: HashSet<CallId> = mixed.map(|live| live.call.clone()).collect();
         let alive: HashSet<&CallId> = live.iter().map(|live| &live.call).collect();
         for (_, call) in self.calls.iter().filter(|(id, _)| !alive.contains(id)) {
             let _ = call.send(CallEvent::Ended { at: now });
@@ -202,7 +213,7 @@ impl Engine {
             let (desktop, before, started) = (self.desktop.clone(), self.alive.before(), self.started);
             let closed = self.closed.clone();
             self.closing.spawn(async move {
-                restart::close_segments(desktop, before, started).await;
+                restart::close_segments(desktop, before, started, mixed).await;
                 closed.cancel();
             });
         }

@@ -85,7 +85,7 @@ pub fn page_json(pack: &Pack, today: Date) -> Value {
 
 /// The rules that a pack has under a name, or for a purpose, those of its parents among them.
 pub fn rules<'p>(packs: &'p Packs, pack: &'p Pack, name: &str) -> Vec<(&'p Pack, &'p Rule)> {
-    let named = pack.rules.iter().filter(|rule| &*rule.name == name).map(|rule| (pack, rule));
+    let named = pack.rules.iter().filter(|rule| &*rule.name == name).map(|rule| (pack, &**rule));
     let mut found: Vec<_> = named.collect();
     let purpose = Purpose::parse(name);
     for ancestor in packs.lineage(pack) {

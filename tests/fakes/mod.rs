@@ -1,6 +1,6 @@
 //! A PBX that a test plays, and the sidecar's inside around it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -86,7 +86,7 @@ fn rules_with(policy: &str, key: [u8; 32]) -> Rules {
     let policy = Policy::load(("policy.toml", policy), pack::shipped()).expect("a policy");
     let media = |text: Text| {
         let name = format!("sounds/{text:?}");
-        (text, Media { name, length: Duration::from_millis(500), language: "fr".into() })
+        (text, Some(Media { name, length: Duration::from_millis(500), language: "fr".into() }))
     };
     let sounds = [Text::OptOut, Text::OptIn, Text::Notice, Text::Info, Text::Refused].map(media);
     let desk = Desk {
@@ -120,6 +120,7 @@ pub struct Pbx {
     live: Mutex<Vec<LiveCall>>,
     wedged: AtomicBool,
     asked: AtomicBool,
+    exempt: Mutex<BTreeSet<String>>,
     spool: PathBuf,
 }
 
@@ -133,6 +134,7 @@ impl Pbx {
             live: Mutex::default(),
             wedged: AtomicBool::new(false),
             asked: AtomicBool::new(false),
+            exempt: Mutex::default(),
             spool,
         }
     }
@@ -153,6 +155,11 @@ impl Pbx {
 
     pub fn is_asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst)
+    }
+
+    /// The exempt extensions that it was told last.
+    pub fn exempt_list(&self) -> BTreeSet<String> {
+        lock(&self.exempt).clone()
     }
 
     pub fn orders(&self, call: &str) -> Vec<Order> {
@@ -218,6 +225,10 @@ impl PbxDriver for Pbx {
     }
 
     fn follow(&self, _call: &CallId, _leg: &LegId) {}
+
+    fn exempt(&self, extensions: BTreeSet<String>) {
+        *lock(&self.exempt) = extensions;
+    }
 }
 
 /// The sidecar's inside.

@@ -87,8 +87,7 @@ pub fn access(recording: &Recording<'_>, history: &History<'_>, request: &Reques
                 policies(recording, history, request.at).filter_map(|policy| forces(recording, policy));
             let in_force: Vec<_> = in_force.collect();
             let of = |purpose: &Purpose| {
-                let rules: Vec<&Force<'_>> =
-                    in_force.iter().filter_map(|forces| forces.get(purpose)).collect();
+                let rules: Vec<&Force> = in_force.iter().filter_map(|forces| forces.get(purpose)).collect();
                 grounds(recording.policy, purpose, &rules, &fate, request)
             };
             recording.purposes.iter().map(|purpose| (purpose.clone(), of(purpose))).collect()
@@ -112,12 +111,12 @@ fn policies<'a>(
 fn grounds(
     policy: &Policy,
     purpose: &Purpose,
-    versions: &[&Force<'_>],
+    versions: &[&Force],
     fate: &Fate,
     request: &Request<'_>,
 ) -> Grounds {
     let passed = |limit: Option<Timestamp>| limit.is_some_and(|limit| limit <= request.at);
-    let rules = || versions.iter().flat_map(|force| &force.rules).map(|r| r.rule);
+    let rules = || versions.iter().flat_map(|force| &force.rules).map(|r| &*r.rule);
     let regulator_only = rules().any(|rule| rule.access.regulator_only);
 
     if passed(fate.object.scheduled) {

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::combine::{Combined, because_of_cap, caps};
+use crate::combine::{because_of_cap, caps};
 use crate::facts::Facts;
 use crate::force::Force;
-use crate::policy::{Campaign, Exception, Line, Policy};
+use crate::ground::Standing;
+use crate::policy::{Campaign, Daily, Exception, Line, Policy};
 use crate::time::{Bound, Zone, days_after};
 use crate::words::*;
 
@@ -40,7 +41,7 @@ pub(crate) enum RateFrom<'p> {
 
 impl Rate<'_> {
     /// The names of what sets it.
-    pub(crate) fn because(&self, force: &Force<'_>) -> BTreeSet<Arc<str>> {
+    pub(crate) fn because(&self, force: &Force) -> BTreeSet<Arc<str>> {
         match self.from {
             RateFrom::Campaign => BTreeSet::from([format!("campaign/{}", self.campaign.name).into()]),
             RateFrom::Cap(cap) => because_of_cap(force, cap),
@@ -57,13 +58,13 @@ pub(crate) fn rate<'p>(
     line: &Line,
     facts: &Facts,
     unknown: Unknown,
-    purpose: &Purpose,
-    (force, combined): (&Force<'_>, &Combined),
+    standing: &'p Standing,
 ) -> Option<Rate<'p>> {
+    let Standing { purpose, force, combined, .. } = standing;
     if combined.duty == CombinedDuty::Must || !combined.phases.is_empty() {
         return None;
     }
-    let campaign = open(policy, line, facts, unknown, purpose, combined)
+    let campaign = open(standing, line, facts, unknown)
         .map(|(campaign, _)| campaign)
         .max_by(|a, b| a.rate.cmp(&b.rate).then_with(|| b.name.cmp(&a.name)))?;
     let Some(cap) = combined.cap else {
@@ -87,7 +88,7 @@ pub(crate) fn rate<'p>(
 pub(crate) fn raised_cap<'p>(
     policy: &'p Policy,
     line: &Line,
-    force: &Force<'_>,
+    force: &Force,
     cap: u16,
     applies: impl Fn(&&'p Exception) -> bool,
 ) -> (u16, Option<&'p Exception>) {
@@ -101,14 +102,14 @@ pub(crate) fn raised_cap<'p>(
 }
 
 /// Who must approve an exception from the rules' caps, and how long it may last at most.
-pub(crate) fn exception_terms(force: &Force<'_>) -> (BTreeSet<Approver>, Option<u16>) {
+pub(crate) fn exception_terms(force: &Force) -> (BTreeSet<Approver>, Option<u16>) {
     let needs = caps(force).flat_map(|rate| &rate.exception_needs).copied().collect();
     (needs, caps(force).filter_map(|rate| rate.exception_days).min())
 }
 
 /// Whether an exception is approved by all who must, and not too long. Where nobody must approve, or no rule limits
 /// the time, there are no exceptions.
-fn exception_counts(exception: &Exception, line: &Line, force: &Force<'_>) -> bool {
+fn exception_counts(exception: &Exception, line: &Line, force: &Force) -> bool {
     let (needs, days) = exception_terms(force);
     let Some(days) = days else { return false };
     !needs.is_empty()
@@ -122,33 +123,39 @@ pub(crate) fn cut(from: Bound, days: u16, zone: &Zone) -> Timestamp {
 }
 
 /// When the first of the campaigns that are open for a call closes, if nothing else changes.
-pub(crate) fn first_closing(
-    policy: &Policy,
-    line: &Line,
-    facts: &Facts,
-    purpose: &Purpose,
-    combined: &Combined,
-) -> Option<Timestamp> {
-    open(policy, line, facts, Unknown::Misses, purpose, combined).map(|(_, closes)| closes).min()
+pub(crate) fn first_closing(standing: &Standing, line: &Line, facts: &Facts) -> Option<Timestamp> {
+    open(standing, line, facts, Unknown::Misses).map(|(_, closes)| closes).min()
+}
+
+/// A campaign on a line, as instants: none without an end.
+#[derive(Debug)]
+pub(crate) struct Span {
+    campaign: Campaign,
+    from: Timestamp,
+    until: Timestamp,
+}
+
+impl Span {
+    /// From its beginning to its end, cut where it has lasted the days that it may.
+    pub(crate) fn of(campaign: &Campaign, zone: &Zone, max_days: Option<u16>) -> Option<Self> {
+        let until = campaign.until?.end(zone);
+        Some(Self {
+            campaign: campaign.clone(),
+            from: campaign.from.start(zone),
+            until: max_days.map_or(until, |days| until.min(cut(campaign.from, days, zone))),
+        })
+    }
 }
 
 /// The campaigns for a purpose that are open for a call, each with the instant it closes.
 fn open<'p>(
-    policy: &'p Policy,
+    standing: &'p Standing,
     line: &Line,
     facts: &Facts,
     unknown: Unknown,
-    purpose: &Purpose,
-    combined: &Combined,
 ) -> impl Iterator<Item = (&'p Campaign, Timestamp)> {
-    let for_call = policy
-        .site()
-        .campaigns
-        .values()
-        .filter(move |campaign| campaign.purpose == *purpose && matches(campaign, facts, unknown));
-    for_call.filter_map(move |campaign| {
-        Some((campaign, closes(campaign, &line.zone, combined.campaign_max_days, facts)?))
-    })
+    let for_call = standing.campaigns.iter().filter(move |span| matches(&span.campaign, facts, unknown));
+    for_call.filter_map(move |span| Some((&span.campaign, closes(span, &line.zone, facts)?)))
 }
 
 /// Whether all targets of a campaign match a call.
@@ -178,10 +185,9 @@ fn matches(campaign: &Campaign, facts: &Facts, unknown: Unknown) -> bool {
 }
 
 /// The end of the interval of a campaign in which a call both began and is, if there is one.
-fn closes(campaign: &Campaign, zone: &Zone, max_days: Option<u16>, facts: &Facts) -> Option<Timestamp> {
-    let from = campaign.from.start(zone);
-    let until = campaign.until?.end(zone);
-    let until = max_days.map_or(until, |days| until.min(cut(campaign.from, days, zone)));
+fn closes(span: &Span, zone: &Zone, facts: &Facts) -> Option<Timestamp> {
+    let Span { campaign, from, until } = span;
+    let (from, until) = (*from, *until);
     let (start, at) = (facts.call_start(), facts.at());
     let both_in = |from: Timestamp, until: Timestamp| {
         (from <= start && from <= at && start < until && at < until).then_some(until)
@@ -190,11 +196,15 @@ fn closes(campaign: &Campaign, zone: &Zone, max_days: Option<u16>, facts: &Facts
         return both_in(from, until);
     };
     let today = zone.day(at);
-    let window = |day: Date| {
-        let last = if daily.until < daily.from { days_after(day, 1) } else { day };
-        let opens = Bound::Moment(day.to_datetime(daily.from)).start(zone);
-        let closes = Bound::Moment(last.to_datetime(daily.until)).end(zone);
+    [today.yesterday().unwrap_or(today), today].into_iter().find_map(|day| {
+        let (opens, closes) = window(daily, day, zone);
         both_in(from.max(opens), until.min(closes))
-    };
-    [today.yesterday().unwrap_or(today), today].into_iter().find_map(window)
+    })
+}
+
+/// The daily window that opens on a day; it may close on the next.
+pub(crate) fn window(daily: Daily, day: Date, zone: &Zone) -> (Timestamp, Timestamp) {
+    let last = if daily.until < daily.from { days_after(day, 1) } else { day };
+    let opens = Bound::Moment(day.to_datetime(daily.from)).start(zone);
+    (opens, Bound::Moment(last.to_datetime(daily.until)).end(zone))
 }

@@ -40,8 +40,8 @@ const PRODUCT_FLOOR: Gate = Gate::Notice;
 const PRODUCT_FLOOR_NAME: &str = "product-floor";
 
 /// Combines the rules in force.
-pub(crate) fn combine(force: &Force<'_>) -> Combined {
-    let rules = || force.rules.iter().map(|r| r.rule);
+pub(crate) fn combine(force: &Force) -> Combined {
+    let rules = || force.rules.iter().map(|r| &*r.rule);
     let duty = combined_duty(rules());
     let gate = force.rules.iter().map(InForce::gate).fold(PRODUCT_FLOOR, Gate::max);
     let withheld = rules().any(|rule| rule.duty == Duty::Must && !rule.objection_offered);
@@ -90,21 +90,21 @@ pub(crate) fn longest_minimum<'p>(rules: impl Iterator<Item = &'p Rule>) -> u32 
 }
 
 /// The caps on sampling among the rules.
-pub(crate) fn caps<'f>(force: &'f Force<'_>) -> impl Iterator<Item = &'f RateCap> {
+pub(crate) fn caps(force: &Force) -> impl Iterator<Item = &RateCap> {
     force.rules.iter().filter_map(|r| r.rule.rate.as_ref())
 }
 
 /// The rules that ask for the gate that counts.
-pub(crate) fn because_of_gate(force: &Force<'_>, combined: &Combined) -> BTreeSet<Arc<str>> {
+pub(crate) fn because_of_gate(force: &Force, combined: &Combined) -> BTreeSet<Arc<str>> {
     let reached: BTreeSet<_> =
         force.rules.iter().filter(|r| r.gate() == combined.gate).map(|r| r.rule.reference.clone()).collect();
     if reached.is_empty() { BTreeSet::from([PRODUCT_FLOOR_NAME.into()]) } else { reached }
 }
 
 /// The rules that set the cap.
-pub(crate) fn because_of_cap(force: &Force<'_>, cap: u16) -> BTreeSet<Arc<str>> {
+pub(crate) fn because_of_cap(force: &Force, cap: u16) -> BTreeSet<Arc<str>> {
     let sets = |rule: &Rule| rule.rate.as_ref().is_some_and(|rate| rate.max == cap);
-    force.rules.iter().filter(|r| sets(r.rule)).map(|r| r.rule.reference.clone()).collect()
+    force.rules.iter().filter(|r| sets(&r.rule)).map(|r| r.rule.reference.clone()).collect()
 }
 
 #[cfg(test)]

@@ -43,8 +43,8 @@ pub enum Unavailable {
     Refuse,
 }
 
-/// The sounds of one language.
-pub type Sounds = BTreeMap<Text, Media>;
+/// The sounds of one language. `None`: named, but not to be played, so that no other takes its place unnoticed.
+pub type Sounds = BTreeMap<Text, Option<Media>>;
 
 /// What a sound says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -94,7 +94,8 @@ impl Default for Timing {
 }
 
 impl Desk {
-    /// The sound of a text for a line, in the prompt's language (`fr-BE`, then `fr`).
+    /// The sound of a text for a line, in the prompt's language (`fr-BE`, then `fr`). A line that has a sound of its own
+    /// for a text never plays another: what it says is not what the line's prompt says.
     pub fn sound(&self, line: &str, language: &str, text: Text) -> Option<&Media> {
         let languages = [language, language.split('-').next().unwrap_or(language)];
         let own = self.lines.get(line).map(|line| &line.sounds);
@@ -102,7 +103,8 @@ impl Desk {
             .into_iter()
             .flatten()
             .flat_map(|sounds| languages.iter().filter_map(|language| sounds.get(*language)))
-            .find_map(|sounds| sounds.get(&text))
+            .find_map(|sounds| sounds.get(&text))?
+            .as_ref()
     }
 
     /// Whether calls of this line may go on when they cannot be recorded.

@@ -119,6 +119,12 @@ pub enum CallEvent {
         /// When, by the PBX's clock.
         at: Timestamp,
     },
+    /// An extension that must never be recorded is about to ring for this call; the dialplan has stopped the recorder.
+    /// Holds until the parties change.
+    ExemptRings {
+        /// When, by the PBX's clock.
+        at: Timestamp,
+    },
     /// The customer's leg is gone. The last word of a call.
     Ended {
         /// When.
@@ -167,6 +173,7 @@ impl CallEvent {
             | Self::Parties { at, .. }
             | Self::RecorderStarted { at }
             | Self::RecorderStopped { at }
+            | Self::ExemptRings { at }
             | Self::Ended { at } => Some(*at),
             _ => None,
         }

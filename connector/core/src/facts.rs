@@ -278,10 +278,9 @@ impl Leg {
         self.exempt
             || listed(&lists.extensions, &self.extension)
             || listed(&lists.agents, &self.agent)
-            || self
-                .number
-                .as_deref()
-                .is_some_and(|number| lists.numbers.contains(plain_number(number).as_str()))
+            || self.number.as_deref().is_some_and(|number| {
+                !lists.numbers.is_empty() && lists.numbers.contains(plain_number(number).as_str())
+            })
     }
 
     /// Where an agent works: as the leg says, else as the policy says, else nobody knows.

@@ -5,6 +5,7 @@
 //! to a duty of the same land. What the rules ask for together is `combine`'s business.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::facts::{Facts, Leg};
 use crate::pack::{Pack, Rule};
@@ -33,46 +34,49 @@ struct Selection<'p> {
 
 /// A pack, and the code by which a territory selected it; none for a default pack.
 struct Selected<'p> {
-    pack: &'p Pack,
+    pack: &'p Arc<Pack>,
     code: Option<Territory>,
 }
 
 /// A rule that is in force.
-pub(crate) struct InForce<'p> {
-    pub(crate) rule: &'p Rule,
+#[derive(Debug)]
+pub(crate) struct InForce {
+    pub(crate) rule: Arc<Rule>,
     /// Its file; none for what the site asks of itself.
-    pub(crate) file: Option<&'p Pack>,
+    pub(crate) file: Option<Arc<Pack>>,
     /// The zone its periods are counted in.
-    pub(crate) zone: &'p Zone,
+    pub(crate) zone: Zone,
     /// Its gate yields to a duty of the same land.
     pub(crate) yields: bool,
     /// Whom it asks for an instrument of transfer.
-    transfers: Transfers<'p>,
+    transfers: Transfers,
 }
 
 /// The agents' territories for which a rule asks for an instrument of transfer, if it asks at all.
-enum Transfers<'p> {
+#[derive(Debug)]
+enum Transfers {
+    /// None: no pack brought it.
+    Nobodys,
     /// Those that the pack which brought the rule lists.
-    Listed(&'p [Territory]),
+    Listed(Arc<Pack>),
     /// Those without a pack for employees of their own.
     Unlisted,
     /// Those outside the countries that the pack lists.
-    Outside(&'p [Territory]),
+    Outside(Arc<Pack>),
 }
 
 /// The rules in force for one purpose.
-pub(crate) struct Force<'p> {
-    pub(crate) rules: Vec<InForce<'p>>,
+#[derive(Debug)]
+pub(crate) struct Force {
+    pub(crate) rules: Vec<InForce>,
     /// Whether every territory is spoken for: where one is silent, nothing is permitted.
     pub(crate) permitted: bool,
 }
 
 impl<'p> Reach<'p> {
-    /// Whose laws a call is under, from its legs. An agent without an outside person beside stands for one, too.
+    /// Whose laws a call is under, from its legs.
     pub(crate) fn of_call(policy: &'p Policy, line: &'p Line, facts: &Facts) -> Self {
-        let outer: BTreeSet<Territory> =
-            facts.outer_legs().flat_map(|leg| territories(leg, policy, line)).collect();
-        let agents = facts.agent_legs().map(|leg| leg.workplace(policy)).collect();
+        let Places { outer, agents } = Places::of_call(policy, line, facts);
         Self::of_territories(policy, line, outer, agents, true)
     }
 
@@ -95,19 +99,19 @@ impl<'p> Reach<'p> {
     }
 
     /// The sector packs of the line that are loaded.
-    fn sectors(&self) -> impl Iterator<Item = &'p Pack> + use<'p> {
+    fn sectors(&self) -> impl Iterator<Item = &'p Arc<Pack>> + use<'p> {
         let packs = self.policy.packs();
         self.line.sectors.iter().filter_map(|id| packs.of_kind(id, &[PackKind::Sector]))
     }
 
     /// The overlays of the site that are loaded.
-    pub(crate) fn overlays(&self) -> impl Iterator<Item = &'p Pack> + use<'p> {
+    pub(crate) fn overlays(&self) -> impl Iterator<Item = &'p Arc<Pack>> + use<'p> {
         let packs = self.policy.packs();
         self.policy.site().overlays.iter().filter_map(|id| packs.of_kind(id, &[PackKind::Overlay]))
     }
 
     /// The rules in force for a purpose.
-    pub(crate) fn rules_for(&self, purpose: &Purpose) -> Force<'p> {
+    pub(crate) fn rules_for(&self, purpose: &Purpose) -> Force {
         let mut rules = Vec::new();
         let mut permitted = !self.broken && !self.selections.is_empty();
         for selection in &self.selections {
@@ -116,7 +120,7 @@ impl<'p> Reach<'p> {
                 let before = rules.len();
                 self.add_lineage(selected, selection.facet, purpose, &mut rules);
                 let own =
-                    rules[before..].iter().any(|r| r.file.is_some_and(|file| file.id == selected.pack.id));
+                    rules[before..].iter().any(|r| r.file.as_ref().is_some_and(|f| f.id == selected.pack.id));
                 spoken_for |= own;
             }
             permitted &= spoken_for;
@@ -124,17 +128,17 @@ impl<'p> Reach<'p> {
         for pack in self.sectors().chain(self.overlays()) {
             let zone = pack.zone.as_ref().unwrap_or(&self.line.zone);
             rules.extend(pack.rules_for(Facet::Sector, purpose).map(|rule| InForce {
-                rule,
-                file: Some(pack),
-                zone,
+                rule: rule.clone(),
+                file: Some(pack.clone()),
+                zone: zone.clone(),
                 yields: false,
-                transfers: Transfers::Outside(&pack.territory),
+                transfers: Transfers::Outside(pack.clone()),
             }));
         }
         permitted &= !rules.is_empty();
         if let Some(rule) = self.policy.site().tighten.get(purpose).filter(|_| self.tighten) {
-            let transfers = Transfers::Listed(&[]);
-            rules.push(InForce { rule, file: None, zone: &self.line.zone, yields: false, transfers });
+            let (rule, zone) = (Arc::new(rule.clone()), self.line.zone.clone());
+            rules.push(InForce { rule, file: None, zone, yields: false, transfers: Transfers::Nobodys });
         }
         Force { rules, permitted }
     }
@@ -145,20 +149,21 @@ impl<'p> Reach<'p> {
         selected: &Selected<'p>,
         facet: Facet,
         purpose: &Purpose,
-        rules: &mut Vec<InForce<'p>>,
+        rules: &mut Vec<InForce>,
     ) {
         let mut zone = &self.line.zone;
-        for file in self.policy.packs().lineage(selected.pack) {
+        let ancestors = self.policy.packs().ancestors(selected.pack);
+        for file in std::iter::once(selected.pack).chain(ancestors) {
             zone = file.zone.as_ref().unwrap_or(zone);
             rules.extend(file.rules_for(facet, purpose).map(|rule| InForce {
-                rule,
-                file: Some(file),
-                zone,
+                rule: rule.clone(),
+                file: Some(file.clone()),
+                zone: zone.clone(),
                 yields: !rule.names(purpose)
                     && rule.gate > Gate::Notice
                     && selected.code.as_ref().is_some_and(|code| self.has_duty_in(code, purpose)),
                 transfers: match selected.code {
-                    Some(_) => Transfers::Listed(&selected.pack.territory),
+                    Some(_) => Transfers::Listed(selected.pack.clone()),
                     None => Transfers::Unlisted,
                 },
             }));
@@ -173,25 +178,46 @@ impl<'p> Reach<'p> {
 
     /// Whether a sector pack of the line that lists this code has a duty naming the purpose.
     fn has_duty_in(&self, code: &Territory, purpose: &Purpose) -> bool {
-        let orders = |rule: &Rule| rule.duty == Duty::Must && rule.names(purpose);
+        let orders = |rule: &Arc<Rule>| rule.duty == Duty::Must && rule.names(purpose);
         self.sectors()
             .any(|pack| pack.territory.contains(code) && pack.rules_for(Facet::Sector, purpose).any(orders))
     }
 
     /// The agents' territories for which a rule in force asks for an instrument of transfer.
-    pub(crate) fn transfers_asked<'s>(&'s self, force: &Force<'p>) -> BTreeSet<&'s Territory> {
+    pub(crate) fn transfers_asked(&self, force: &Force) -> BTreeSet<Territory> {
         let asking = || {
             force.rules.iter().filter(|r| r.rule.prerequisites.contains(&Prerequisite::TransferInstrument))
         };
-        self.workplaces.iter().filter(|t| asking().any(|r| self.asks_transfer_for(r, t))).collect()
+        let asks = |t: &&Territory| asking().any(|r| self.asks_transfer_for(r, t));
+        self.workplaces.iter().filter(asks).cloned().collect()
     }
 
-    fn asks_transfer_for(&self, rule: &InForce<'p>, workplace: &Territory) -> bool {
-        match rule.transfers {
-            Transfers::Listed(codes) => codes_covering(codes, workplace).next().is_some(),
+    fn asks_transfer_for(&self, rule: &InForce, workplace: &Territory) -> bool {
+        match &rule.transfers {
+            Transfers::Nobodys => false,
+            Transfers::Listed(pack) => pack.covers(workplace),
             Transfers::Unlisted => territory_packs(self.policy, Facet::Employee, workplace).next().is_none(),
-            Transfers::Outside(codes) => codes.iter().all(|code| code.country() != workplace.country()),
+            Transfers::Outside(pack) => {
+                pack.territory.iter().all(|code| code.country() != workplace.country())
+            }
         }
+    }
+}
+
+/// Where the people of a call are, as far as laws go: with the line it says whose laws the call is under.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Places {
+    /// Where the outside persons may be. An agent without an outside person beside stands for one, too.
+    pub(crate) outer: BTreeSet<Territory>,
+    /// Where the agents work.
+    pub(crate) agents: BTreeSet<Territory>,
+}
+
+impl Places {
+    /// From the legs of a call.
+    pub(crate) fn of_call(policy: &Policy, line: &Line, facts: &Facts) -> Self {
+        let outer = facts.outer_legs().flat_map(|leg| territories(leg, policy, line)).collect();
+        Self { outer, agents: facts.agent_legs().map(|leg| leg.workplace(policy)).collect() }
     }
 }
 
@@ -208,7 +234,7 @@ fn territory_packs<'p>(
 ) -> impl Iterator<Item = Selected<'p>> + use<'p> {
     let territory = territory.clone();
     let of_facet =
-        policy.packs().iter().filter(move |pack| pack.kind == PackKind::Territory && pack.speaks_of(facet));
+        policy.packs().shared().filter(move |pack| pack.kind == PackKind::Territory && pack.speaks_of(facet));
     of_facet.flat_map(move |pack| {
         let codes: BTreeSet<_> = codes_covering(&pack.territory, &territory).cloned().collect();
         codes.into_iter().map(move |code| Selected { pack, code: Some(code) })
@@ -219,7 +245,7 @@ impl<'p> Selection<'p> {
     fn of(policy: &'p Policy, facet: Facet, territory: Territory) -> Self {
         let mut packs: Vec<_> = territory_packs(policy, facet, &territory).collect();
         if packs.is_empty() {
-            let defaults = policy.packs().iter().filter(|pack| pack.kind == PackKind::Default);
+            let defaults = policy.packs().shared().filter(|pack| pack.kind == PackKind::Default);
             packs = defaults.map(|pack| Selected { pack, code: None }).collect();
         }
         Self { facet, territory, packs }
@@ -236,11 +262,12 @@ fn has_broken_names(policy: &Policy, line: &Line, selections: &[Selection<'_>]) 
         || selections.iter().flat_map(|s| &s.packs).any(|selected| packs.has_lost_parent(selected.pack))
 }
 
-impl<'p> InForce<'p> {
+impl InForce {
     /// A rule in force of no file in particular.
     #[cfg(test)]
-    pub(crate) fn plain(rule: &'p Rule, zone: &'p Zone, yields: bool) -> Self {
-        Self { rule, file: None, zone, yields, transfers: Transfers::Listed(&[]) }
+    pub(crate) fn plain(rule: &Rule, zone: &Zone, yields: bool) -> Self {
+        let (rule, zone) = (Arc::new(rule.clone()), zone.clone());
+        Self { rule, file: None, zone, yields, transfers: Transfers::Nobodys }
     }
 
     /// Its gate, as far as it does not yield.
@@ -260,9 +287,9 @@ impl<'p> InForce<'p> {
     }
 }
 
-impl Force<'_> {
+impl Force {
     /// The names of the rules, sorted, each once.
-    pub(crate) fn references(&self) -> BTreeSet<std::sync::Arc<str>> {
+    pub(crate) fn references(&self) -> BTreeSet<Arc<str>> {
         self.rules.iter().map(|r| r.rule.reference.clone()).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! The sockets in the wall: what the core needs of a PBX, an index, a vault and a clock. Each has a fake and one
 //! conformance suite (feature `testing`), run by the fake and by every plugin.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::ops::Range;
 
@@ -45,6 +46,11 @@ pub trait PbxDriver: Send + Sync + 'static {
 
     /// Starts following a customer's leg: its parties, its recorder and its end are told from now on.
     fn follow(&self, call: &CallId, leg: &LegId);
+
+    /// The extensions that must never be recorded, to be kept inside the PBX: its dialplan stops recorders before such a
+    /// one rings, whether we live or not. The whole list, each time; the driver brings it there as soon as it can, and
+    /// again after every gap.
+    fn exempt(&self, extensions: BTreeSet<String>);
 }
 
 /// A customer's leg that is alive on the PBX.

@@ -17,6 +17,9 @@ pub struct Segment {
     pub call: CallId,
     /// When it was opened.
     pub opened: Timestamp,
+    /// Since when these people might be recorded, by the PBX's clock: the bridge, the end of a pause. What was said
+    /// between this and the recorder's start is missing, and the segment is `Short` by it.
+    pub since: Timestamp,
     /// The agents recorded, sorted.
     pub agents: Vec<String>,
     /// The purposes it is recorded for, sorted.

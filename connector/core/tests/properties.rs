@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use temoin_core::decide::{announcement, decide, explain, stakes};
+use temoin_core::decide::{announcement, decide, explain, stakes, steady};
 use temoin_core::facts::{Facts, Scope};
 use temoin_core::retention::{ErasureStatus, History, LegalHold, Recording, fate};
 use temoin_core::sampling::{Draw, Tally};
@@ -136,6 +136,29 @@ proptest! {
             prop_assert!(!with(false).recorded_purposes.contains(&stake.purpose));
             prop_assert!(with(true).recorded_purposes.is_superset(&with(false).recorded_purposes));
         }
+    }
+
+    /// Between two changes of the calendar the time alone changes no verdict.
+    #[test]
+    fn a_verdict_stands_while_it_is_steady(world in world(), place in 0.0..1.0_f64) {
+        let policy = world.policy();
+        let mut facts = world.facts.clone();
+        facts.at = facts.call_start();
+        facts.call_start = None;
+        let line = policy.line(&facts.line);
+        prop_assume!(line.is_some());
+        let span = steady(line.expect("assumed"), &policy, facts.at);
+        prop_assert!(span.contains(&facts.at));
+        let length = (span.end.as_second() - span.start.as_second()) as f64;
+        let mut other = facts.clone();
+        other.at = Timestamp::from_second(span.start.as_second() + (length * place) as i64).expect("an instant");
+        let verdicts = |facts: &Facts| {
+            let purposes = decide(facts, &policy).purposes.into_iter();
+            purposes.map(|(purpose, v)| (purpose, v.reason, v.rate, v.missing)).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(verdicts(&facts), verdicts(&other));
+        prop_assert_eq!(stakes(&facts, &policy), stakes(&other, &policy));
+        prop_assert_eq!(announcement(&facts, &policy), announcement(&other, &policy));
     }
 
     /// Whoever answers, the caller has heard of everything that can be recorded.

@@ -96,6 +96,10 @@ impl Stage {
             ["it", "is", "told", "that", who, "pressed", keys, "at", time] => {
                 pressed(&leg(who), keys, self.seconds(time))
             }
+            ["an", "exempt", "extension", "rings"] => CallEvent::ExemptRings { at },
+            ["it", "is", "told", "that", "an", "exempt", "extension", "rang", "at", time] => {
+                CallEvent::ExemptRings { at: self.seconds(time) }
+            }
             ["the", "recorder", "started"] => CallEvent::RecorderStarted { at },
             ["the", "recorder", "stopped"] => CallEvent::RecorderStopped { at },
             ["it", "is", "told", "that", "the", "recorder", "stopped", "at", time] => {
@@ -222,7 +226,12 @@ impl Stage {
                     } else {
                         CallEvent::Opened(segment.id)
                     });
-                    format!("open: segment {} for {}", self.segments.len(), segment.purposes.join(", "))
+                    let late = match segment.since == segment.opened {
+                        true => String::new(),
+                        false => format!(" since {}", self.time(segment.since)),
+                    };
+                    let number = self.segments.len();
+                    format!("open: segment {number} for {}{late}", segment.purposes.join(", "))
                 }
                 Command::Close(id, closing, _) => format!(
                     "close: segment {}, {:?}, {}{}, keeps [{}]",

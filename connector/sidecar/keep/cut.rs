@@ -1,7 +1,7 @@
 //! Which samples of a segment may be kept. Pure, and exact to the sample.
 
 use jiff::{SignedDuration, Timestamp};
-use temoin_core::segment::{Closing, Flag};
+use temoin_core::segment::{Closing, Flag, Segment};
 
 /// What a join, an objection, private or payment takes off the end.
 pub const TAIL: SignedDuration = SignedDuration::from_millis(100);
@@ -30,18 +30,20 @@ pub enum Nothing {
 
 /// Audio starts at `closing.from`. Kept is what lies before `closing.until`; with `cut_tail`, 100 ms less, counted from
 /// `until` AND from the end of the file: where the PBX lost time (both sides sent nothing), the file's end is
-/// the later moment.
+/// the later moment. Whether it is short is judged by the time bridged, from `segment.since` on: a recorder that began
+/// late has missed words.
 ///
 /// Without a start nothing can be placed: then nothing is kept, save where a law demands the recording; that one is
 /// kept whole and flagged.
-pub fn cut(closing: &Closing, mandatory: bool, frames: u64, rate: u32) -> Result<Cut, Nothing> {
+pub fn cut(segment: &Segment, closing: &Closing, frames: u64, rate: u32) -> Result<Cut, Nothing> {
     let Some(from) = closing.from else {
         let flags = vec![Flag::Unwatched];
-        return if mandatory { Ok(Cut { frames, flags }) } else { Err(Nothing::NoStart) };
+        return if segment.mandatory { Ok(Cut { frames, flags }) } else { Err(Nothing::NoStart) };
     };
     let expected = frames_of(from, closing.until, rate);
+    let bridged = frames_of(segment.since.min(from), closing.until, rate);
     let tolerance = frames_in(TOLERANCE, rate);
-    let flags = if frames + tolerance < expected {
+    let flags = if frames.saturating_add(tolerance) < bridged {
         vec![Flag::Short]
     } else if frames > expected + tolerance {
         vec![Flag::Long]
@@ -96,29 +98,59 @@ mod tests {
             (-5, false, 1_000, None, &[Flag::Long]),
         ];
         for (until, cut_tail, file, kept, flags) in cases {
-            let result = cut(&closing(Some(0), until, cut_tail), true, ms(file), RATE);
+            let result = cut(&segment(0, true), &closing(Some(0), until, cut_tail), ms(file), RATE);
             let expected =
                 kept.map(|kept| Cut { frames: ms(kept), flags: flags.to_vec() }).ok_or(Nothing::TooShort);
             assert_eq!(result, expected, "until {until}, cut {cut_tail}, {file} ms in the file");
         }
     }
 
+    /// The recorder began at 0, and the people were bridged before, or were seen after it.
+    #[test]
+    fn what_was_said_before_the_recorder_ran_is_missed() {
+        let cases: [(i64, u64, &[Flag]); 7] = [
+            (0, 10_000, &[]),
+            (-100, 10_000, &[]),
+            (-101, 10_000, &[Flag::Short]),
+            (-60, 9_960, &[]),
+            (-60, 9_959, &[Flag::Short]),
+            (-5_000, 10_000, &[Flag::Short]),
+            (70, 10_000, &[]),
+        ];
+        for (since, file, flags) in cases {
+            let cut = cut(&segment(since, false), &closing(Some(0), 10_000, false), file * 8, RATE);
+            let expected = Cut { frames: file * 8, flags: flags.to_vec() };
+            assert_eq!(cut, Ok(expected), "bridged at {since}, {file} ms in the file");
+        }
+    }
+
     #[test]
     fn without_a_start_only_a_mandatory_one_is_kept() {
         let closing = closing(None, 10_000, true);
-        assert_eq!(cut(&closing, false, 800, RATE), Err(Nothing::NoStart));
-        assert_eq!(cut(&closing, true, 800, RATE), Ok(Cut { frames: 800, flags: vec![Flag::Unwatched] }));
+        assert_eq!(cut(&segment(0, false), &closing, 800, RATE), Err(Nothing::NoStart));
+        assert_eq!(
+            cut(&segment(0, true), &closing, 800, RATE),
+            Ok(Cut { frames: 800, flags: vec![Flag::Unwatched] })
+        );
     }
 
     #[test]
     fn no_instants_overflow() {
         let all = Closing { from: Some(Timestamp::MIN), until: Timestamp::MAX, ..closing(None, 0, true) };
-        assert_eq!(cut(&all, false, 8_000, 192_000), Err(Nothing::TooShort));
-        assert!(cut(&all, false, 80_000, 192_000).is_ok());
+        let segment = Segment { since: Timestamp::MIN, ..segment(0, false) };
+        assert_eq!(cut(&segment, &all, 8_000, 192_000), Err(Nothing::TooShort));
+        assert!(cut(&segment, &all, 80_000, 192_000).is_ok());
+    }
+
+    fn segment(since: i64, mandatory: bool) -> Segment {
+        Segment { since: at(since), mandatory, ..super::super::tests::house::segment(1) }
+    }
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millisecond(1_793_600_000_000 + ms).expect("instant")
     }
 
     fn closing(from: Option<i64>, until: i64, cut_tail: bool) -> Closing {
-        let at = |ms| Timestamp::from_millisecond(1_793_600_000_000 + ms).expect("instant");
         Closing {
             from: from.map(at),
             until: at(until),

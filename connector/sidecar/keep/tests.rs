@@ -2,7 +2,7 @@
 
 mod crash;
 mod failing;
-mod house;
+pub(super) mod house;
 mod memory;
 
 use std::fs;

@@ -57,7 +57,7 @@ impl Keeper {
             return self.lose(row, "its recorder wrote no audio").await;
         };
 
-        let cut = match cut(closing, row.segment.mandatory, audio.frames(), rate) {
+        let cut = match cut(&row.segment, closing, audio.frames(), rate) {
             Ok(cut) => cut,
             Err(nothing) => return self.lose(row, &nothing.to_string()).await,
         };

@@ -30,6 +30,7 @@ fn closed(n: u8, retention: Deadlines) -> [Change; 2] {
         id: id(n),
         call: CallId("c1".into()),
         opened: start(),
+        since: start(),
         agents: vec!["amel".into()],
         purposes: vec!["quality".into(), "proof".into()],
         mandatory: false,

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -226,6 +226,14 @@ impl Rig for Loopback {
         // A stop asks until none is left.
         asked.dedup_by(|a, b| a == b && *a == Asked::Stop);
         asked
+    }
+
+    async fn exempt(&self) -> BTreeSet<String> {
+        self.fake.state().database.clone()
+    }
+
+    async fn tamper(&mut self, exempt: BTreeSet<String>) {
+        self.fake.state().database = exempt;
     }
 
     async fn pass(&self) {

@@ -318,6 +318,7 @@ fn segment(id: SegmentId) -> Segment {
         id,
         call: CallId("c1".into()),
         opened: at(0),
+        since: at(0),
         agents: vec!["amel".into()],
         purposes: vec!["proof".into()],
         mandatory: false,

@@ -33,12 +33,12 @@ impl Situation<'_> {
     /// What an announcement would have to say now; none where none would help.
     pub(super) fn announce(&self, cases: &[Case<'_>]) -> Option<Announce> {
         let candidates: Vec<_> = cases.iter().filter(|case| is_candidate(case.reason)).collect();
-        let gate = candidates.iter().map(|case| case.combined.gate).max()?;
-        let purposes: BTreeSet<_> = candidates.iter().map(|case| case.purpose.clone()).collect();
-        let gates: BTreeSet<Gate> = candidates.iter().map(|case| case.combined.gate).collect();
+        let gate = candidates.iter().map(|case| case.standing.combined.gate).max()?;
+        let purposes: BTreeSet<_> = candidates.iter().map(|case| case.standing.purpose.clone()).collect();
+        let gates: BTreeSet<Gate> = candidates.iter().map(|case| case.standing.combined.gate).collect();
 
         let mut elements: BTreeSet<_> =
-            candidates.iter().flat_map(|case| &case.combined.announce).copied().collect();
+            candidates.iter().flat_map(|case| &case.standing.combined.announce).copied().collect();
         elements.insert(Element::Recorded);
         elements.extend(gates.contains(&Gate::OptOut).then_some(Element::Object));
         elements.extend(gates.contains(&Gate::OptIn).then_some(Element::Accept));

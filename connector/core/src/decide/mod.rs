@@ -7,28 +7,30 @@
 mod announce;
 mod reason;
 mod stakes;
+mod steady;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::Serialize;
 
 pub use announce::{Announce, announcement};
 pub(crate) use reason::may_object;
 pub use stakes::{Stake, stakes};
+pub use steady::steady;
+
+pub use crate::ground::NEVER;
 
 use crate::campaign::{self, Rate, Unknown};
-use crate::combine::{Combined, because_of_gate, combine};
+use crate::combine::because_of_gate;
 use crate::facts::Facts;
-use crate::force::{Force, Reach};
+use crate::force::Places;
+use crate::ground::{Ground, Standing};
 use crate::policy::{Line, Policy};
 use crate::retention::{Because, Dates, Occasion, limits};
 use crate::words::*;
-
-/// What is never recorded by this product, whatever a pack says.
-pub const NEVER: [&str; 6] =
-    ["covert", "emotion-inference", "exempt-person", "payment-data", "private-call", "screen-capture"];
 
 /// What may be recorded at a moment of a call, and what follows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -48,7 +50,7 @@ pub struct Decision {
     /// What else the rules for the recorded purposes ask for.
     pub obligations: BTreeSet<Arc<str>>,
     /// What must not get into any recording.
-    pub never: BTreeSet<Arc<str>>,
+    pub never: Arc<BTreeSet<Arc<str>>>,
 }
 
 /// The verdict on one purpose.
@@ -69,7 +71,7 @@ pub struct Verdict {
     /// The rate of its campaign, per mille; none without an open one.
     pub rate: Option<u16>,
     /// The rules in force for it.
-    pub rules: BTreeSet<Arc<str>>,
+    pub rules: Arc<BTreeSet<Arc<str>>>,
     /// What must be on file and is not; absent if nothing is missing.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub missing: BTreeSet<Prerequisite>,
@@ -106,10 +108,8 @@ pub fn explain(facts: &Facts, policy: &Policy) -> Decision {
 /// When the decision changes although nothing happens: the first of the open campaigns closes.
 pub fn changes_at(facts: &Facts, policy: &Policy) -> Option<Timestamp> {
     let situation = Situation::of(facts, policy, Unknown::Misses)?;
-    let closing = |case: &Case<'_>| {
-        campaign::first_closing(policy, situation.line, facts, &case.purpose, &case.combined)
-    };
-    situation.cases().iter().filter_map(closing).min()
+    let closing = |standing: &Standing| campaign::first_closing(standing, situation.line, facts);
+    situation.ground.standings.iter().filter_map(closing).min()
 }
 
 fn nothing() -> Decision {
@@ -121,7 +121,7 @@ fn nothing() -> Decision {
         announce: None,
         retention: None,
         obligations: BTreeSet::new(),
-        never: NEVER.into_iter().map(Arc::from).collect(),
+        never: Arc::new(NEVER.into_iter().map(Arc::from).collect()),
     }
 }
 
@@ -130,16 +130,16 @@ pub(crate) struct Situation<'a> {
     facts: &'a Facts,
     policy: &'a Policy,
     line: &'a Line,
-    reach: Reach<'a>,
+    ground: Arc<Ground>,
+    /// The local day on which the call began.
+    day: Date,
     unknown: Unknown,
     somebody_exempt: bool,
 }
 
-/// One purpose at that moment: the rules in force, and what follows from them.
+/// One purpose at that moment: how it stands on the call's ground, and what follows for the call.
 pub(crate) struct Case<'a> {
-    pub(crate) purpose: Purpose,
-    pub(crate) force: Force<'a>,
-    pub(crate) combined: Combined,
+    pub(crate) standing: &'a Standing,
     pub(crate) missing: BTreeSet<Prerequisite>,
     pub(crate) rate: Option<Rate<'a>>,
     pub(crate) reason: Reason,
@@ -152,25 +152,22 @@ impl<'a> Situation<'a> {
             facts,
             policy,
             line,
-            reach: Reach::of_call(policy, line, facts),
+            ground: policy.ground(line, Places::of_call(policy, line, facts)),
+            day: line.zone.day(facts.call_start()),
             unknown,
             somebody_exempt: facts.legs.iter().any(|leg| leg.is_exempt(policy)),
         })
     }
 
     /// The purposes of the line, each with its reason.
-    pub(crate) fn cases(&self) -> Vec<Case<'a>> {
-        self.line.purposes.iter().map(|purpose| self.case(purpose)).collect()
+    pub(crate) fn cases(&self) -> Vec<Case<'_>> {
+        self.ground.standings.iter().map(|standing| self.case(standing)).collect()
     }
 
-    fn case(&self, purpose: &Purpose) -> Case<'a> {
-        let force = self.reach.rules_for(purpose);
-        let combined = combine(&force);
-        let missing = self.missing(&force, &combined);
-        let rate =
-            campaign::rate(self.policy, self.line, self.facts, self.unknown, purpose, (&force, &combined));
-        let mut case =
-            Case { purpose: purpose.clone(), force, combined, missing, rate, reason: Reason::NoRule };
+    fn case<'s>(&'s self, standing: &'s Standing) -> Case<'s> {
+        let missing = self.missing(standing);
+        let rate = campaign::rate(self.policy, self.line, self.facts, self.unknown, standing);
+        let mut case = Case { standing, missing, rate, reason: Reason::NoRule };
         case.reason = self.reason(&case);
         case
     }
@@ -178,47 +175,42 @@ impl<'a> Situation<'a> {
     fn decision(&self, explained: bool) -> Decision {
         let cases = self.cases();
         let purposes: BTreeMap<_, _> =
-            cases.iter().map(|case| (case.purpose.clone(), self.verdict(case, explained))).collect();
+            cases.iter().map(|case| (case.standing.purpose.clone(), self.verdict(case, explained))).collect();
         let recorded = || cases.iter().filter(|case| case.reason == Reason::Ok);
-        let rules = || cases.iter().flat_map(|case| &case.force.rules);
-        let files = rules().filter_map(|r| r.file).chain(self.reach.overlays());
         Decision {
             record: recorded().next().is_some(),
-            recorded_purposes: recorded().map(|case| case.purpose.clone()).collect(),
+            recorded_purposes: recorded().map(|case| case.standing.purpose.clone()).collect(),
             service: purposes.values().map(|v| v.service).max().unwrap_or(Refusal::Continue),
             announce: self.announce(&cases),
             retention: Dates::latest(purposes.values().filter_map(|v| v.retention)),
             obligations: recorded()
-                .flat_map(|case| &case.force.rules)
+                .flat_map(|case| &case.standing.force.rules)
                 .flat_map(|r| &r.rule.obligations)
                 .cloned()
                 .collect(),
-            never: files
-                .flat_map(|file| &file.never)
-                .cloned()
-                .chain(NEVER.into_iter().map(Arc::from))
-                .collect(),
+            never: self.ground.never.clone(),
             purposes,
         }
     }
 
     fn verdict(&self, case: &Case<'_>, explained: bool) -> Verdict {
         let record = case.reason == Reason::Ok;
-        let limits = record.then(|| limits(&case.force, &Occasion::moment(self.facts.at())));
+        let Standing { force, combined, rules, .. } = case.standing;
+        let limits = record.then(|| limits(force, &Occasion::moment(self.facts.at())));
         let because = explained.then(|| Whys {
-            gate: because_of_gate(&case.force, &case.combined),
-            rate: case.rate.as_ref().map(|rate| rate.because(&case.force)).unwrap_or_default(),
+            gate: because_of_gate(force, combined),
+            rate: case.rate.as_ref().map(|rate| rate.because(force)).unwrap_or_default(),
             dates: limits.as_ref().map(|limits| limits.because()).unwrap_or_default(),
         });
         Verdict {
             record,
             reason: case.reason,
-            duty: case.combined.duty,
-            gate: case.combined.gate,
-            refusal: case.combined.refusal,
+            duty: combined.duty,
+            gate: combined.gate,
+            refusal: combined.refusal,
             service: self.service(case),
             rate: case.rate.as_ref().map(|rate| rate.value),
-            rules: case.force.references(),
+            rules: rules.clone(),
             missing: case.missing.clone(),
             retention: limits.as_ref().map(|limits| limits.dates()),
             because,

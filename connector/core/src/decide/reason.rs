@@ -3,26 +3,24 @@
 
 use std::collections::BTreeSet;
 
-use jiff::civil::Date;
-
 use super::{Case, Situation};
 use crate::combine::Combined;
 use crate::facts::Leg;
-use crate::force::Force;
+use crate::ground::Standing;
 use crate::policy::telling;
 use crate::words::*;
 
 impl Situation<'_> {
     /// The first reason that holds, in the order of the format.
     pub(super) fn reason(&self, case: &Case<'_>) -> Reason {
-        let (purpose, combined) = (&case.purpose, &case.combined);
+        let Standing { purpose, force, combined, .. } = case.standing;
         let flag = |flag| self.facts.flags.contains(&flag);
         let outer_has_not_heard =
             |unheard: fn(&Leg, &Purpose) -> bool| self.facts.outer_legs().any(|leg| unheard(leg, purpose));
         let is_duty = combined.duty == CombinedDuty::Must;
         let asks_for_other_proof = combined.prerequisites.contains(&Prerequisite::NoOtherProofNote);
 
-        if !case.force.permitted {
+        if !force.permitted {
             Reason::NoRule
         } else if combined.duty == CombinedDuty::Conflict {
             Reason::DutyConflict
@@ -69,10 +67,11 @@ impl Situation<'_> {
     /// What becomes of the service now: with a duty, a recording that cannot be is a service that cannot be.
     pub(super) fn service(&self, case: &Case<'_>) -> Refusal {
         use Reason::*;
-        let refusal = case.combined.refusal;
-        let is_duty = matches!(case.combined.duty, CombinedDuty::Must | CombinedDuty::Conflict);
+        let combined = &case.standing.combined;
+        let refusal = combined.refusal;
+        let is_duty = matches!(combined.duty, CombinedDuty::Must | CombinedDuty::Conflict);
         match case.reason {
-            _ if self.is_out_of_phase(&case.combined) => Refusal::Continue,
+            _ if self.is_out_of_phase(combined) => Refusal::Continue,
             Objected => refusal,
             AgentStop | PrerequisiteMissing if is_duty => refusal,
             NoRule | DutyConflict | Forbidden | RetentionConflict | NoBound | ExemptLeg | PrivateCall
@@ -108,37 +107,33 @@ impl Situation<'_> {
 
     fn has_standing_consent(&self, leg: &Leg) -> bool {
         let consent = || self.policy.agent(leg.agent.as_deref()?)?.consent;
-        leg.kind == LegKind::Agent && consent().is_some_and(|day| day <= self.day())
-    }
-
-    /// The local day on which the call began.
-    fn day(&self) -> Date {
-        self.line.zone.day(self.facts.call_start())
+        leg.kind == LegKind::Agent && consent().is_some_and(|day| day <= self.day)
     }
 
     /// What the rules in force ask to be on file, and is not.
-    pub(super) fn missing(&self, force: &Force<'_>, combined: &Combined) -> BTreeSet<Prerequisite> {
-        combined.prerequisites.iter().copied().filter(|asked| !self.is_on_file(*asked, force)).collect()
+    pub(super) fn missing(&self, standing: &Standing) -> BTreeSet<Prerequisite> {
+        let asked = standing.combined.prerequisites.iter().copied();
+        asked.filter(|asked| !self.is_on_file(*asked, standing)).collect()
     }
 
-    fn is_on_file(&self, asked: Prerequisite, force: &Force<'_>) -> bool {
+    fn is_on_file(&self, asked: Prerequisite, standing: &Standing) -> bool {
         let file = &self.policy.site().prerequisites;
         match asked {
             Prerequisite::RegisterEntry => telling(&file.register_entry).is_some(),
             Prerequisite::Dpia => telling(&file.dpia).is_some(),
             Prerequisite::NoOtherProofNote => telling(&file.no_other_proof).is_some(),
-            Prerequisite::WorksCouncil => file.works_council.settled(Some(self.day())),
+            Prerequisite::WorksCouncil => file.works_council.settled(Some(self.day)),
             Prerequisite::EmployeeNotice => self.facts.agent_legs().all(|leg| self.has_notice(leg)),
             Prerequisite::TransferInstrument => {
                 let stands = |t: &&Territory| file.transfers.get(t.country()).is_some_and(|i| i.stands());
-                self.reach.transfers_asked(force).iter().all(stands)
+                standing.transfers.iter().all(|t| stands(&t))
             }
         }
     }
 
     fn has_notice(&self, leg: &Leg) -> bool {
         let notice = || self.policy.agent(leg.agent.as_deref()?)?.notice;
-        notice().is_some_and(|day| day <= self.day())
+        notice().is_some_and(|day| day <= self.day)
     }
 }
 

@@ -40,17 +40,18 @@ pub fn stakes(facts: &Facts, policy: &Policy) -> Vec<Stake> {
     }
     let agent = facts.agent_legs().next();
     let stake = |case: super::Case<'_>| {
+        let standing = case.standing;
         let rate = case.rate.as_ref()?;
         let campaign = rate.campaign;
-        let hopeless =
-            case.reason < Reason::ExemptLeg || situation.somebody_objects(&case.purpose, &case.combined);
+        let hopeless = case.reason < Reason::ExemptLeg
+            || situation.somebody_objects(&standing.purpose, &standing.combined);
         let too_early = campaign.stratify == Stratify::Agent && agent.is_none();
         let settled = facts.sampling.drawn.contains_key(&campaign.name);
         let share =
             stratum(campaign.stratify, agent.and_then(|leg| leg.agent.as_deref()), facts.queue.as_deref());
         (!hopeless && !too_early && !settled).then(|| Stake {
             campaign: campaign.name.clone(),
-            purpose: case.purpose.clone(),
+            purpose: standing.purpose.clone(),
             rate: rate.value,
             stratify: campaign.stratify,
             stratum: share.into(),

@@ -52,7 +52,7 @@ impl<'a> Lint<'a> {
         }
     }
 
-    fn check_length(&self, campaign: &Campaign, line: &Line, force: &Force<'_>, combined: &Combined) {
+    fn check_length(&self, campaign: &Campaign, line: &Line, force: &Force, combined: &Combined) {
         let (Some(until), Some(days)) = (campaign.until, combined.campaign_max_days) else {
             return;
         };
@@ -63,7 +63,7 @@ impl<'a> Lint<'a> {
         }
     }
 
-    fn check_rate(&self, campaign: &Campaign, line: &Line, force: &Force<'_>, combined: &Combined) {
+    fn check_rate(&self, campaign: &Campaign, line: &Line, force: &Force, combined: &Combined) {
         let Some(cap) = combined.cap else { return };
         let zone = &line.zone;
         let covers = |exception: &&Exception| {
@@ -80,7 +80,7 @@ impl<'a> Lint<'a> {
     }
 
     /// Campaigns that follow one another with short pauses are one, and must not be longer than one may be.
-    fn check_chains(&self, by_start: &[&Campaign], line: &Line, force: &Force<'_>, combined: &Combined) {
+    fn check_chains(&self, by_start: &[&Campaign], line: &Line, force: &Force, combined: &Combined) {
         let Some(days) = combined.campaign_max_days else {
             return;
         };
@@ -104,7 +104,7 @@ impl<'a> Lint<'a> {
         }
     }
 
-    fn report_chain(&self, campaign: &Campaign, days: u16, force: &Force<'_>) {
+    fn report_chain(&self, campaign: &Campaign, days: u16, force: &Force) {
         let is_training = campaign.purpose.as_str() == "training";
         let code = if is_training { Code::CampaignChainTraining } else { Code::CampaignChain };
         let path = Path::of("campaigns") / &*campaign.name / "from";
@@ -155,7 +155,7 @@ impl<'a> Lint<'a> {
 }
 
 /// The rules that allow a campaign so many days.
-fn limiting(force: &Force<'_>, days: u16) -> BTreeSet<Arc<str>> {
+fn limiting(force: &Force, days: u16) -> BTreeSet<Arc<str>> {
     citing(force, |rule| rule.campaign_max_days == Some(days))
 }
 

@@ -27,7 +27,7 @@ impl<'a> Lint<'a> {
                     asked.entry(prerequisite).or_default().extend(rules);
                 }
                 let instrument = |rule: &Rule| rule.prerequisites.contains(&Prerequisite::TransferInstrument);
-                self.check_instruments(whole.transfers_asked(&force), &citing(&force, instrument));
+                self.check_instruments(&whole.transfers_asked(&force), &citing(&force, instrument));
             }
             self.check_markets(line);
             self.check_numbers(line);
@@ -36,7 +36,7 @@ impl<'a> Lint<'a> {
         self.check_tightening();
     }
 
-    fn check_duty(&self, line: &Line, purpose: &Purpose, force: &Force<'_>, combined: &Combined) {
+    fn check_duty(&self, line: &Line, purpose: &Purpose, force: &Force, combined: &Combined) {
         let at_line = Path::of("lines") / &*line.name;
         if combined.duty == CombinedDuty::Conflict {
             let hint = format!("{purpose}: one rule orders it, another bans it");
@@ -52,9 +52,9 @@ impl<'a> Lint<'a> {
         }
     }
 
-    fn check_retention(&self, line: &Line, purpose: &Purpose, force: &Force<'_>, combined: &Combined) {
+    fn check_retention(&self, line: &Line, purpose: &Purpose, force: &Force, combined: &Combined) {
         let at_line = Path::of("lines") / &*line.name;
-        let rules = || force.rules.iter().map(|r| r.rule);
+        let rules = || force.rules.iter().map(|r| &*r.rule);
         let minimum = longest_minimum(rules());
         let outlasted = |rule: &Rule| rule.retention.max.is_some_and(|max| max.weight() < minimum);
         if combined.retention_conflict {
@@ -114,9 +114,9 @@ impl<'a> Lint<'a> {
         }
     }
 
-    fn check_instruments(&self, asked: BTreeSet<&Territory>, because: &BTreeSet<Arc<str>>) {
+    fn check_instruments(&self, asked: &BTreeSet<Territory>, because: &BTreeSet<Arc<str>>) {
         let transfers = &self.policy.site().prerequisites.transfers;
-        for territory in asked.into_iter().filter(|t| !transfers.contains_key(t.country())) {
+        for territory in asked.iter().filter(|t| !transfers.contains_key(t.country())) {
             let path = Path::of("prerequisites") / "transfers" / territory.country();
             let hint = "name the instrument that makes the transfer lawful";
             self.report_by(Code::Prerequisite, &path, hint, because.clone());
@@ -166,7 +166,7 @@ impl<'a> Lint<'a> {
                 .map(|(line, market)| self.market_untightened(line, market).rules_for(purpose))
                 .collect();
             let everywhere =
-                |looser: &dyn Fn(&Force<'_>) -> bool| !forces.is_empty() && forces.iter().all(looser);
+                |looser: &dyn Fn(&Force) -> bool| !forces.is_empty() && forces.iter().all(looser);
             let at = Path::of("tighten") / purpose.as_str();
             let hint = "looser than the packs everywhere: it does nothing";
             if let Some(gate) = self.written_gate(rule)
@@ -214,7 +214,7 @@ fn bounds_hard(rule: &Rule) -> bool {
 }
 
 /// The shortest maximum of the rules, as a weight.
-fn shortest_maximum(force: &Force<'_>) -> Option<u32> {
+fn shortest_maximum(force: &Force) -> Option<u32> {
     let maxima = force.rules.iter().flat_map(|r| [r.rule.retention.max, r.rule.retention.exact]);
     maxima.flatten().map(|period| period.weight()).min()
 }

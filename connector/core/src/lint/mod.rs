@@ -117,6 +117,6 @@ impl<'a> Lint<'a> {
 }
 
 /// How decisions cite the rules in force of which this is true.
-fn citing(force: &Force<'_>, is_why: impl Fn(&pack::Rule) -> bool) -> BTreeSet<Arc<str>> {
-    force.rules.iter().filter(|r| is_why(r.rule)).map(|r| r.rule.reference.clone()).collect()
+fn citing(force: &Force, is_why: impl Fn(&pack::Rule) -> bool) -> BTreeSet<Arc<str>> {
+    force.rules.iter().filter(|r| is_why(&r.rule)).map(|r| r.rule.reference.clone()).collect()
 }

@@ -112,7 +112,7 @@ fn asked_elements(combined: &[Combined]) -> BTreeSet<Element> {
 }
 
 /// The rules that ask for one of these to be said.
-fn asking(force: &Force<'_>, unsaid: &BTreeSet<Element>) -> BTreeSet<Arc<str>> {
+fn asking(force: &Force, unsaid: &BTreeSet<Element>) -> BTreeSet<Arc<str>> {
     citing(force, |rule| {
         rule.announce.iter().any(|element| unsaid.contains(element))
             || (rule.gate == Gate::OptOut && unsaid.contains(&Element::Object))

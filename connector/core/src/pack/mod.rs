@@ -65,8 +65,8 @@ pub struct Pack {
     pub never: Vec<Arc<str>>,
     /// What its rules rest on, by name.
     pub sources: BTreeMap<Arc<str>, Source>,
-    /// Its rules, in the order of their names.
-    pub rules: Vec<Rule>,
+    /// Its rules, in the order of their names; shared with everything that was worked out from them.
+    pub rules: Vec<Arc<Rule>>,
 }
 
 /// A text that a rule rests on.
@@ -225,10 +225,10 @@ impl Rule {
 
 impl Pack {
     /// The rules of one facet for one purpose: those that name it; if there are none, those for all others (`*`).
-    pub fn rules_for<'p>(&'p self, facet: Facet, purpose: &Purpose) -> impl Iterator<Item = &'p Rule> {
+    pub fn rules_for<'p>(&'p self, facet: Facet, purpose: &Purpose) -> impl Iterator<Item = &'p Arc<Rule>> {
         let named = self.rules.iter().any(|rule| rule.facet == facet && rule.names(purpose));
         let purpose = purpose.clone();
-        let applies = move |rule: &&Rule| if named { rule.names(&purpose) } else { rule.star };
+        let applies = move |rule: &&Arc<Rule>| if named { rule.names(&purpose) } else { rule.star };
         self.rules.iter().filter(move |rule| rule.facet == facet).filter(applies)
     }
 

@@ -53,7 +53,7 @@ fn read_pack(t: Table<'_>) -> Option<Pack> {
         review_due: review_due?,
         never,
         sources: sources.into_iter().collect(),
-        rules,
+        rules: rules.into_iter().map(Arc::new).collect(),
     })
 }
 

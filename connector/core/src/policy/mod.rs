@@ -17,6 +17,8 @@ pub use site::*;
 
 use crate::document::{Document, Path};
 use crate::finding::{Code, Finding, Findings};
+use crate::force::Places;
+use crate::ground::{Ground, Grounds};
 use crate::pack::{self, Pack};
 use crate::words::*;
 
@@ -30,6 +32,7 @@ pub struct Policy {
     packs: Packs,
     hash: [u8; 32],
     left_out: Vec<Finding>,
+    grounds: Grounds,
 }
 
 impl Policy {
@@ -55,7 +58,8 @@ impl Policy {
         };
         match parsed {
             Some(site_policy) if no_duplicates => {
-                Ok(Self { site: site_policy, packs: loaded, hash: hash(site.1, packs), left_out })
+                let hash = hash(site.1, packs);
+                Ok(Self { site: site_policy, packs: loaded, hash, left_out, grounds: Grounds::default() })
             }
             _ => {
                 left_out.into_iter().for_each(|finding| findings.add(finding));
@@ -90,6 +94,11 @@ impl Policy {
         self.site.lines.values().find(|line| line.numbers.iter().any(|n| **n == number))
     }
 
+    /// What holds on a line of this policy for people in certain places.
+    pub(crate) fn ground(&self, line: &Line, places: Places) -> Arc<Ground> {
+        self.grounds.of(self, line, places)
+    }
+
     /// An agent by id.
     pub fn agent(&self, id: &str) -> Option<&Agent> {
         self.site.agents.get(id)
@@ -118,14 +127,14 @@ fn hash(site: &str, packs: &[File<'_>]) -> [u8; 32] {
 
 /// The loaded packs, by id.
 #[derive(Clone, Debug, Default)]
-pub struct Packs(BTreeMap<Arc<str>, Pack>);
+pub struct Packs(BTreeMap<Arc<str>, Arc<Pack>>);
 
 impl Packs {
     /// Packs by their ids. That two have the same is a finding.
     pub(crate) fn of(read: &[(Document<'_>, Pack)], findings: &Findings) -> Self {
         let mut by_id = BTreeMap::new();
         for (document, pack) in read {
-            if by_id.insert(pack.id.clone(), pack.clone()).is_some() {
+            if by_id.insert(pack.id.clone(), Arc::new(pack.clone())).is_some() {
                 let hint = "another loaded pack has this id";
                 findings.add(document.finding(Code::DuplicatePack, &Path::of("pack"), hint));
             }
@@ -143,33 +152,43 @@ impl Packs {
 
     /// All of them, in the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = &Pack> {
+        self.shared().map(|pack| &**pack)
+    }
+
+    /// The same, to be held on to.
+    pub(crate) fn shared(&self) -> impl Iterator<Item = &Arc<Pack>> {
         self.0.values()
     }
 
     /// A pack by id.
     pub fn named(&self, id: &str) -> Option<&Pack> {
-        self.0.get(id)
+        self.0.get(id).map(|pack| &**pack)
     }
 
     /// A pack by id, if it is of one of these kinds.
-    pub(crate) fn of_kind(&self, id: &str, kinds: &[PackKind]) -> Option<&Pack> {
-        self.named(id).filter(|pack| kinds.contains(&pack.kind))
+    pub(crate) fn of_kind(&self, id: &str, kinds: &[PackKind]) -> Option<&Arc<Pack>> {
+        self.0.get(id).filter(|pack| kinds.contains(&pack.kind))
     }
 
     /// A pack and its ancestors, nearest first. Stops where a parent is not loaded, is of a kind that cannot be one,
     /// or has been met before.
     pub fn lineage<'p>(&'p self, pack: &'p Pack) -> Vec<&'p Pack> {
-        let mut lineage: Vec<&Pack> = vec![pack];
-        while let Some(parent) = lineage.last().and_then(|last| self.parent(last)) {
-            if lineage.iter().any(|met| met.id == parent.id) {
-                break;
-            }
-            lineage.push(parent);
-        }
-        lineage
+        std::iter::once(pack).chain(self.ancestors(pack).into_iter().map(|ancestor| &**ancestor)).collect()
     }
 
-    fn parent(&self, pack: &Pack) -> Option<&Pack> {
+    /// The lineage without the pack itself.
+    pub(crate) fn ancestors(&self, pack: &Pack) -> Vec<&Arc<Pack>> {
+        let mut ancestors: Vec<&Arc<Pack>> = Vec::new();
+        while let Some(parent) = self.parent(ancestors.last().map_or(pack, |last| last)) {
+            if parent.id == pack.id || ancestors.iter().any(|met| met.id == parent.id) {
+                break;
+            }
+            ancestors.push(parent);
+        }
+        ancestors
+    }
+
+    fn parent(&self, pack: &Pack) -> Option<&Arc<Pack>> {
         self.of_kind(pack.parent.as_deref()?, PARENTS)
     }
 

@@ -155,16 +155,13 @@ pub fn report(recording: &Recording<'_>, created: Timestamp) -> Option<Dates> {
     let forces = forces(recording, recording.policy)?;
     let ends = forces.values().flat_map(|force| &force.rules).filter_map(|rule| {
         let period: Period = rule.rule.retention.report_max?;
-        Some(period.end(whole(created), rule.zone))
+        Some(period.end(whole(created), &rule.zone))
     });
     ends.min().map(Dates::gone_by)
 }
 
 /// The rules in force for the purposes of a recording under a policy; none if the policy has no such line.
-pub(crate) fn forces<'p>(
-    recording: &Recording<'_>,
-    policy: &'p Policy,
-) -> Option<BTreeMap<Purpose, Force<'p>>> {
+pub(crate) fn forces(recording: &Recording<'_>, policy: &Policy) -> Option<BTreeMap<Purpose, Force>> {
     let line = policy.line(&recording.facts.line)?;
     let reach = Reach::of_call(policy, line, recording.facts);
     Some(recording.purposes.iter().map(|purpose| (purpose.clone(), reach.rules_for(purpose))).collect())
@@ -209,7 +206,7 @@ impl<'a> Object<'a> {
         if combined.iter().any(|c| c.no_bound) {
             return Err(Unkeepable::NoBound);
         }
-        let life = |force: &Force<'_>| {
+        let life = |force: &Force| {
             let limits = limits(force, &occasion);
             Life { dates: limits.dates(), limits, survives_erasure: survives(force), ends: Ends::InTime }
         };
@@ -334,6 +331,6 @@ impl Life {
 }
 
 /// Whether a rule lets recordings survive a request to erase them.
-fn survives(force: &Force<'_>) -> bool {
+fn survives(force: &Force) -> bool {
     force.rules.iter().any(|rule| rule.rule.survives_erasure)
 }

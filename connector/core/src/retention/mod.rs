@@ -107,17 +107,17 @@ struct Limit {
 }
 
 /// The limits that the rules in force set to a recording.
-pub(crate) fn limits(force: &Force<'_>, occasion: &Occasion<'_>) -> Limits {
+pub(crate) fn limits(force: &Force, occasion: &Occasion<'_>) -> Limits {
     let mut limits = Limits::default();
     force.rules.iter().for_each(|rule| limits.add(rule, occasion));
     limits
 }
 
 impl Limits {
-    fn add(&mut self, in_force: &InForce<'_>, occasion: &Occasion<'_>) {
+    fn add(&mut self, in_force: &InForce, occasion: &Occasion<'_>) {
         let retention = &in_force.rule.retention;
         let limit = |period: Period, from: Timestamp| Limit {
-            at: period.end(from, in_force.zone),
+            at: period.end(from, &in_force.zone),
             by: in_force.rule.reference.clone(),
         };
         let (max_from, min_from) = match retention.anchor {
@@ -130,7 +130,7 @@ impl Limits {
                 }
             },
         };
-        let asked = in_force.file.is_some_and(|file| occasion.authority.contains(&file.id));
+        let asked = in_force.file.as_ref().is_some_and(|file| occasion.authority.contains(&file.id));
         let min = retention.min.map(|min| retention.extended.filter(|_| asked).unwrap_or(min));
         self.minima.extend(min.into_iter().chain(retention.exact).map(|period| limit(period, min_from)));
         self.maxima.extend(retention.max.map(|period| limit(period, max_from)));

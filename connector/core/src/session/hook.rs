@@ -62,7 +62,7 @@ impl Session {
         self.phase = Phase::Hook(Hook { stage, beat, attempts: 0, asked_info: 0 });
         self.talk.set_time(now);
         self.announce = decide::announcement(self.talk.facts(), &self.rules.policy);
-        if cfg!(temoin_sabotage = "early-record") {
+        if crate::sabotage::is("early-record") {
             self.announced(now);
         }
         if self.announce.is_some() {

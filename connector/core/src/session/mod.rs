@@ -69,6 +69,9 @@ pub struct Session {
     announce: Option<Announce>,
     phase: Phase,
     parties: Vec<Party>,
+    /// Since when these are the parties, and when an exempt extension was last told to ring.
+    seated: Timestamp,
+    exempt_rang: Option<Timestamp>,
     recorder: Recorder,
     /// A recorder may run that must not; so many are no surprise.
     suspect: Option<u32>,
@@ -93,6 +96,8 @@ pub struct Session {
     link: Link,
     /// No segment begins before.
     quiet_until: Option<Timestamp>,
+    /// Since when the people who are connected may be recorded, or may be as soon as their lot has fallen.
+    since: Option<Timestamp>,
     /// Recorders that would not start.
     failures: u8,
     /// That the journal is locked was told, and still holds.
@@ -154,6 +159,17 @@ impl Chance {
         self.used += 1;
         let hash = Sha256::new().chain_update(self.seed).chain_update(self.used.to_be_bytes()).finalize();
         std::array::from_fn(|i| hash[i])
+    }
+}
+
+impl Rules {
+    /// The extensions at which nobody may ever be recorded: those that the policy names, and those of agents whom it
+    /// names, where this machine says where they sit.
+    pub fn exempt_extensions(&self) -> BTreeSet<String> {
+        let lists = &self.policy.site().exempt;
+        let named = lists.extensions.iter().map(ToString::to_string);
+        let seated = self.desk.extensions.iter().filter(|(_, agent)| lists.agents.contains(agent.as_str()));
+        named.chain(seated.map(|(extension, _)| extension.clone())).collect()
     }
 }
 
@@ -233,6 +249,8 @@ impl Session {
             announce: None,
             phase: Phase::Talk,
             parties: Vec::new(),
+            seated: now,
+            exempt_rang: None,
             recorder: Recorder::Off,
             suspect: None,
             starts: BTreeSet::new(),
@@ -247,6 +265,7 @@ impl Session {
             muted: None,
             link: Link::Up,
             quiet_until: None,
+            since: None,
             failures: 0,
             told_locked: false,
             pending: BTreeMap::new(),
@@ -260,8 +279,9 @@ impl Session {
 
     /// Something happened.
     pub fn step(&mut self, now: Timestamp, event: CallEvent) -> Vec<Command> {
-        if cfg!(temoin_sabotage = "swallow-event")
-            && matches!(&event, CallEvent::Parties { parties, .. } if parties.len() != 1)
+        if crate::sabotage::is("swallow-event")
+            && matches!(self.phase, Phase::Talk)
+            && matches!(event, CallEvent::Pressed { .. })
         {
             return Vec::new();
         }
@@ -280,6 +300,10 @@ impl Session {
             CallEvent::Parties { parties, at } => self.parties(now, parties, at),
             CallEvent::RecorderStarted { at } => self.recorder_started(now, at),
             CallEvent::RecorderStopped { at } => self.recorder_stopped(now, at),
+            CallEvent::ExemptRings { at } => {
+                self.changed = at;
+                self.exempt_rang = self.exempt_rang.max(Some(at));
+            }
             CallEvent::Ended { at } => self.ended(now, at),
             CallEvent::LinkLost { since } => self.link_lost(now, since),
             CallEvent::LinkBack => self.link_back(now),

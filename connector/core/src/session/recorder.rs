@@ -78,7 +78,7 @@ pub(super) struct Stop {
 }
 
 /// The rules in force, by purpose.
-type Rules = BTreeMap<Purpose, BTreeSet<Arc<str>>>;
+type Rules = BTreeMap<Purpose, Arc<BTreeSet<Arc<str>>>>;
 
 /// Starts that fail so often end the attempts for a call.
 const FAILURES: u8 = 3;
@@ -160,6 +160,10 @@ impl Session {
         self.tell(now, &wish);
         self.serve(now, &wish);
         let changed = self.changed;
+        self.since = match wish {
+            Ok(_) | Err(Why::Drawing) => self.since.or(Some(changed)),
+            Err(_) => None,
+        };
         match (&mut self.recorder, wish) {
             (Recorder::Off, Ok(wish)) => {
                 if self.quiet_until.is_none_or(|quiet| now >= quiet) {
@@ -359,7 +363,10 @@ impl Session {
             }
             _ => return,
         };
-        self.quiet_until = Some(after(now, self.rules.desk.timing.settle));
+        let quiet_until = after(now, self.rules.desk.timing.settle);
+        self.quiet_until = Some(quiet_until);
+        // This quiet is meant; what is lost after it is not.
+        self.since = self.since.map(|since| since.max(quiet_until));
         if reply.stopped > expected {
             self.alarm(now, Notice::ForeignRecorder);
         }
@@ -457,6 +464,7 @@ impl Session {
             id,
             call: self.record.id.clone(),
             opened: now,
+            since: self.since.unwrap_or(now),
             agents,
             purposes: super::names(&purposes),
             mandatory,
@@ -494,7 +502,7 @@ impl Session {
     }
 
     fn stop(&mut self, now: Timestamp, wanted: Stop) {
-        if cfg!(temoin_sabotage = "ignore-stop") {
+        if crate::sabotage::is("ignore-stop") {
             return;
         }
         self.recorder = match std::mem::replace(&mut self.recorder, Recorder::Off) {

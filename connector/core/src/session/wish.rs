@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Asked, Link, Phase, Session};
+use super::{Asked, Link, Phase, Rules, Session};
 use crate::command::{Command, Notice, Order};
 use crate::decide::{self, Decision, decide};
 use crate::event::{Party, Role};
@@ -32,6 +32,8 @@ pub(super) enum Why {
     Held,
     /// Somebody is there whom nobody knows, or another call's customer.
     Stranger,
+    /// Somebody who must never be recorded is about to come in.
+    ExemptRings,
     /// The lot has not fallen yet.
     Drawing,
     /// The law: see the decision.
@@ -61,6 +63,7 @@ impl Session {
         }
         self.parties = parties;
         self.changed = at;
+        self.seated = at;
         let agents: BTreeSet<String> = self.parties.iter().filter_map(|party| self.agent_of(party)).collect();
         if !agents.is_empty() {
             if self.record.talked.is_none() {
@@ -86,6 +89,9 @@ impl Session {
         seated?;
         if !self.parties.iter().any(|party| party.role == Role::Member) {
             return Err(Why::Alone);
+        }
+        if self.exempt_rang.is_some_and(|rang| rang >= self.seated) {
+            return Err(Why::ExemptRings);
         }
         self.talk.set_time(now);
         let held = self.parties.iter().any(|party| party.held);
@@ -114,19 +120,12 @@ impl Session {
         }
         let mut stranger = false;
         for party in &self.parties {
-            if party.customer_of.is_some() {
-                stranger = true;
-                continue;
-            }
-            let mut leg = Leg::new(party.leg.0.as_str(), LegKind::Agent);
-            leg.extension = party.extension.as_deref().map(Into::into);
-            leg.agent = self.agent_of(party).map(Into::into);
             // An exempt extension needs no agent to be exempt; anybody else without one is a stranger.
-            if leg.agent.is_none() && !leg.is_exempt(&rules.policy) {
+            let Some(leg) = rules.leg_of(party) else {
                 stranger = true;
                 continue;
-            }
-            if cfg!(temoin_sabotage = "skip-exempt") && leg.is_exempt(&rules.policy) {
+            };
+            if crate::sabotage::is("skip-exempt") && leg.is_exempt(&rules.policy) {
                 continue;
             }
             self.known.insert(party.leg.clone());
@@ -186,8 +185,7 @@ impl Session {
     }
 
     pub(super) fn agent_of(&self, party: &Party) -> Option<String> {
-        let by_extension = || self.rules.desk.extensions.get(party.extension.as_deref()?).cloned();
-        party.agent.clone().or_else(by_extension)
+        self.rules.agent_of(party)
     }
 
     /// Writes the decision down where it changed, and gives the call its one word.
@@ -201,6 +199,7 @@ impl Session {
             Err(Why::Link) => (false, None, Some("not-heard")),
             Err(Why::Held) => (false, None, Some("held")),
             Err(Why::Stranger) => (false, None, Some("unknown-party")),
+            Err(Why::ExemptRings) => (false, None, Some("exempt-rings")),
         };
         if matches!(self.phase, Phase::Over) {
             return;
@@ -259,6 +258,27 @@ impl Session {
     }
 }
 
+impl Rules {
+    /// Whether this is nobody whom a recording may hold: unknown, another call's customer, or exempt.
+    pub fn is_stranger(&self, party: &Party) -> bool {
+        self.leg_of(party).is_none_or(|leg| leg.is_exempt(&self.policy))
+    }
+
+    /// Who this is; `None`: nobody knows, or another call's customer.
+    fn leg_of(&self, party: &Party) -> Option<Leg> {
+        let mut leg = Leg::new(party.leg.0.as_str(), LegKind::Agent);
+        leg.extension = party.extension.as_deref().map(Into::into);
+        leg.agent = self.agent_of(party).map(Into::into);
+        let is_known = leg.agent.is_some() || leg.is_exempt(&self.policy);
+        (party.customer_of.is_none() && is_known).then_some(leg)
+    }
+
+    fn agent_of(&self, party: &Party) -> Option<String> {
+        let by_extension = || self.desk.extensions.get(party.extension.as_deref()?).cloned();
+        party.agent.clone().or_else(by_extension)
+    }
+}
+
 impl Why {
     /// How a segment ends for this, seen from the purposes that it was recorded for.
     pub(super) fn ending(&self, purposes: &BTreeSet<Purpose>) -> Ending {
@@ -266,7 +286,7 @@ impl Why {
             Self::Muted(_) => Ending::NotAllowed,
             Self::Link => Ending::Gap,
             Self::Alone | Self::Held | Self::Drawing => Ending::PartiesChanged,
-            Self::Stranger => Ending::Stranger,
+            Self::Stranger | Self::ExemptRings => Ending::Stranger,
             Self::Law(decision) => {
                 let reasons = decision
                     .purposes

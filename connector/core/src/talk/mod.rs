@@ -18,6 +18,7 @@ pub use script::{Segment, segments};
 use crate::campaign::Unknown;
 use crate::decide::{Situation, may_object};
 use crate::facts::{Facts, Leg, Scope};
+use crate::ground::Standing;
 use crate::policy::Policy;
 use crate::words::*;
 
@@ -357,12 +358,12 @@ pub fn erased(erase: &Erase, policy: &Policy, segment: &Facts) -> BTreeSet<Purpo
         return BTreeSet::new();
     };
     let goes = |case: &crate::decide::Case<'_>| match erase {
-        Erase::Private => case.combined.duty != CombinedDuty::Must,
+        Erase::Private => case.standing.combined.duty != CombinedDuty::Must,
         Erase::Objected { leg, scope } => {
-            let counts =
-                segment.leg(leg).is_some_and(|leg| may_object(segment.is_outer(leg), &case.combined));
-            counts && scope.covers(&case.purpose) && matches!(case.combined.gate, Gate::OptOut | Gate::OptIn)
+            let Standing { purpose, combined, .. } = case.standing;
+            let counts = segment.leg(leg).is_some_and(|leg| may_object(segment.is_outer(leg), combined));
+            counts && scope.covers(purpose) && matches!(combined.gate, Gate::OptOut | Gate::OptIn)
         }
     };
-    situation.cases().iter().filter(|case| goes(case)).map(|case| case.purpose.clone()).collect()
+    situation.cases().iter().filter(|case| goes(case)).map(|case| case.standing.purpose.clone()).collect()
 }

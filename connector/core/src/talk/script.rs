@@ -106,7 +106,7 @@ impl Interval {
     }
 
     fn rules(&self) -> impl Iterator<Item = &BTreeSet<Arc<str>>> {
-        self.decision.purposes.values().map(|verdict| &verdict.rules)
+        self.decision.purposes.values().map(|verdict| &*verdict.rules)
     }
 
     fn legs(&self) -> BTreeSet<&Arc<str>> {

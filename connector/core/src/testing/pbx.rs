@@ -1,7 +1,7 @@
 //! A PBX in memory: channels with their parties, a recorder count per channel, prompts, and the orders it was asked for.
 //! It can be told to withhold its answers, to refuse, and to be cut off.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -37,6 +37,9 @@ struct State {
     withholds: bool,
     refuses: bool,
     cut: bool,
+    /// Its own list, and the one that it was told.
+    exempt: BTreeSet<String>,
+    wanted: Option<BTreeSet<String>>,
 }
 
 #[derive(Default)]
@@ -267,6 +270,14 @@ impl PbxDriver for FakePbx {
         }
         state.tell_parties(call);
     }
+
+    fn exempt(&self, extensions: BTreeSet<String>) {
+        let mut state = self.lock();
+        if !state.cut {
+            state.exempt.clone_from(&extensions);
+        }
+        state.wanted = Some(extensions);
+    }
 }
 
 #[async_trait]
@@ -359,6 +370,9 @@ impl Rig for FakePbx {
         let event = if cut { PbxEvent::LinkDown { since: Timestamp::now() } } else { PbxEvent::LinkUp };
         state.tell(event);
         if !cut {
+            if let Some(wanted) = state.wanted.clone() {
+                state.exempt = wanted;
+            }
             let calls: Vec<CallId> = state.channels.keys().cloned().collect();
             calls.iter().for_each(|call| state.tell_parties(call));
         }
@@ -366,6 +380,14 @@ impl Rig for FakePbx {
 
     async fn asked(&self, call: &CallId) -> Vec<Asked> {
         self.lock().asked.iter().filter(|(of, _)| of == call).map(|(_, asked)| *asked).collect()
+    }
+
+    async fn exempt(&self) -> BTreeSet<String> {
+        self.lock().exempt.clone()
+    }
+
+    async fn tamper(&mut self, exempt: BTreeSet<String>) {
+        self.lock().exempt = exempt;
     }
 
     async fn pass(&self) {}

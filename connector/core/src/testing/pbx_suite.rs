@@ -1,5 +1,6 @@
 //! What every PBX must do, sentence by sentence of [`PbxDriver`].
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +44,10 @@ pub trait Rig: Send + Sync {
     async fn cut(&mut self, cut: bool);
     /// What was asked for a call, in order.
     async fn asked(&self, call: &CallId) -> Vec<Asked>;
+    /// The extensions that are exempt by the PBX's own list.
+    async fn exempt(&self) -> BTreeSet<String>;
+    /// Somebody puts others in their place.
+    async fn tamper(&mut self, exempt: BTreeSet<String>);
     /// Lets others work for a few milliseconds.
     async fn pass(&self);
 }
@@ -87,6 +92,7 @@ pub async fn suite(make: impl AsyncFn() -> Box<dyn Rig>) {
     gone_refused_unsent_and_unknown_are_told_apart(Case::new(make().await)).await;
     a_gap_is_told_from_the_last_certain_moment(Case::new(make().await)).await;
     live_legs_are_told_and_followed(Case::new(make().await)).await;
+    the_exempt_list_is_kept_inside(Case::new(make().await)).await;
 }
 
 type Answer = BoxFuture<'static, Result<Reply, DriverError>>;
@@ -375,4 +381,39 @@ async fn live(case: &Case) -> Vec<crate::ports::LiveCall> {
         case.rig.pass().await;
     }
     panic!("no answer");
+}
+
+async fn the_exempt_list_is_kept_inside(mut case: Case) {
+    assert_eq!(case.next().await, PbxEvent::LinkUp);
+    let list =
+        |extensions: &[&str]| extensions.iter().map(|text| (*text).to_owned()).collect::<BTreeSet<_>>();
+    // Before the first list is known, what was there stays.
+    case.rig.tamper(list(&["4000"])).await;
+    case.rig.pass().await;
+    assert_eq!(case.rig.exempt().await, list(&["4000"]));
+    case.driver.exempt(list(&["4100", "4101"]));
+    case.exempt_is(&list(&["4100", "4101"])).await;
+    case.driver.exempt(list(&["4101", "4102"]));
+    case.exempt_is(&list(&["4101", "4102"])).await;
+    // What was lost in a gap is put back.
+    case.rig.cut(true).await;
+    assert!(matches!(case.next().await, PbxEvent::LinkDown { .. }));
+    case.rig.tamper(list(&["4000"])).await;
+    case.rig.cut(false).await;
+    assert_eq!(case.next().await, PbxEvent::LinkUp);
+    case.exempt_is(&list(&["4101", "4102"])).await;
+    case.driver.exempt(list(&[]));
+    case.exempt_is(&list(&[])).await;
+}
+
+impl Case {
+    async fn exempt_is(&self, wanted: &BTreeSet<String>) {
+        for _ in 0..PATIENCE {
+            if self.rig.exempt().await == *wanted {
+                return;
+            }
+            self.rig.pass().await;
+        }
+        panic!("exempt are {:?}, not {wanted:?}", self.rig.exempt().await);
+    }
 }

@@ -98,7 +98,7 @@ pub fn desk() -> Desk {
             length: std::time::Duration::from_millis(1500),
             language: "fr".into(),
         };
-        (text, media)
+        (text, Some(media))
     });
     Desk {
         hash: "desk".into(),

@@ -110,6 +110,7 @@ pub fn segment(n: u8) -> Segment {
         id: id(n),
         call: CallId("c1".into()),
         opened: start(),
+        since: start(),
         agents: vec!["amel".into()],
         purposes: vec!["proof".into()],
         mandatory: false,

@@ -41,12 +41,15 @@ impl From<ActionError> for Trouble {
 }
 
 /// What we ask of the AMI user, and the class that gives it.
-pub(crate) const ACTIONS: [(&str, &str); 5] = [
+pub(crate) const ACTIONS: [(&str, &str); 8] = [
     ("MixMonitor", "system"),
     ("StopMixMonitor", "call"),
     ("Status", "call"),
     ("CoreSettings", "system"),
     ("BridgeList", "call"),
+    ("DBGetTree", "system"),
+    ("DBPut", "system"),
+    ("DBDel", "system"),
 ];
 
 /// Waits longer after each failure, never twice the same.

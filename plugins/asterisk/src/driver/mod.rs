@@ -1,11 +1,13 @@
 //! The driver: two links, one hub, and the orders.
 //!
 //! [`links`] keeps the two connections up; [`hub`] owns the topology and is the only place where events are made;
-//! [`look`] asks the PBX about itself after a gap; [`hook`] and [`recorder`] carry out orders. Tasks end when the
+//! [`look`] asks the PBX about itself after a gap; [`hook`] and [`recorder`] carry out orders; [`exempt`] keeps the list
+//! of those who are never recorded in the PBX. Tasks end when the
 //! [`Asterisk`] is dropped; orders that are on their way end with their deadlines.
 //!
 //! This is the shell of the crate, and the only part that reads the time.
 
+mod exempt;
 mod hook;
 mod hub;
 pub(crate) mod links;
@@ -13,6 +15,7 @@ mod look;
 mod playing;
 mod recorder;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -45,6 +48,7 @@ pub struct Asterisk {
     hook: Hook,
     recorders: Arc<Recorders>,
     order: Duration,
+    exempt: watch::Sender<Option<BTreeSet<String>>>,
     shared: Arc<Shared>,
     /// Aborted when this is dropped.
     _tasks: JoinSet<()>,
@@ -86,11 +90,13 @@ impl Asterisk {
         tasks.spawn(hub.run(inbox));
         tasks.spawn(links::keep_ami(shared.clone(), notes.clone()));
         tasks.spawn(links::keep_ari(shared.clone(), notes.clone()));
+        let exempt = watch::Sender::new(None);
+        tasks.spawn(exempt::mirror(shared.clone(), exempt.subscribe()));
         if let Ok(Ok(Err(fault))) = timeout(patience, first).await {
             return Err(fault);
         }
         let events = Mutex::new(Some(events));
-        Ok(Self { notes, events, hook, recorders, order, shared, _tasks: tasks })
+        Ok(Self { notes, events, hook, recorders, order, exempt, shared, _tasks: tasks })
     }
 
     /// How many events of either interface were none of our business, since the start.
@@ -139,6 +145,10 @@ impl PbxDriver for Asterisk {
 
     fn follow(&self, call: &CallId, _leg: &LegId) {
         let _ = self.notes.send(Note::Follow(call.clone()));
+    }
+
+    fn exempt(&self, extensions: BTreeSet<String>) {
+        self.exempt.send_replace(Some(extensions));
     }
 }
 

@@ -187,6 +187,15 @@ impl Topology {
                     return told(&channel.id, CallEvent::Ended { at });
                 }
             }
+            Sign::ExemptRings { on, customer } => {
+                self.see(on);
+                let named = customer.as_ref().and_then(|name| self.names.get(name));
+                let call = named.unwrap_or(&on.id).clone();
+                // An exempt extension may be dialled by anybody, for no customer at all.
+                if self.follows(&call) {
+                    return told(&call, CallEvent::ExemptRings { at });
+                }
+            }
             Sign::Code(code) => {
                 self.see(&code.on);
                 let (call, leg) = self.pressed(code, now)?;

@@ -41,7 +41,14 @@ pub fn read(message: &Message) -> Option<Sign> {
             agent: None,
         }),
         "Newchannel" => Sign::Seen(channel()?),
-        "UserEvent" if message.first("UserEvent") == Some("TemoinCode") => Sign::Code(code(message)?),
+        "UserEvent" => match message.first("UserEvent")? {
+            "TemoinCode" => Sign::Code(code(message)?),
+            "TemoinExempt" => Sign::ExemptRings {
+                on: channel()?,
+                customer: message.first("Found").filter(|name| !name.is_empty()).map(Into::into),
+            },
+            _ => return None,
+        },
         _ => return None,
     };
     Some(sign)

@@ -97,6 +97,13 @@ pub enum Sign {
     Seen(Channel),
     /// `Hangup`.
     HungUp(Channel),
+    /// `UserEvent: TemoinExempt`: an exempt extension is about to ring, and the dialplan has stopped the recorder.
+    ExemptRings {
+        /// The channel that dials.
+        on: Channel,
+        /// The name of the customer's channel.
+        customer: Option<String>,
+    },
     /// `UserEvent: TemoinCode`: a code was pressed, and the dialplan has stopped the recorder.
     Code(Code),
 }

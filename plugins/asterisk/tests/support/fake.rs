@@ -36,6 +36,8 @@ pub struct State {
     /// `Status` events, without their ids.
     pub rows: Vec<String>,
     pub bridges: Vec<String>,
+    /// The keys of AstDB.
+    pub database: BTreeSet<String>,
     pub in_hook: Vec<String>,
     /// Channels that have left the hook.
     pub left: BTreeSet<String>,
@@ -47,7 +49,17 @@ impl Default for State {
         Self {
             secret: "hush".into(),
             version: "22.10.1+dfsg".into(),
-            commands: vec!["MixMonitor", "StopMixMonitor", "Status", "CoreSettings", "BridgeList"],
+            commands: vec![
+                "MixMonitor",
+                "StopMixMonitor",
+                "Status",
+                "CoreSettings",
+                "BridgeList",
+                "DBGetTree",
+                "DBPut",
+                "DBDel",
+            ],
+            database: BTreeSet::new(),
             ears: (true, true),
             read_only: false,
             ari_status: 200,
@@ -177,6 +189,9 @@ impl Fake {
             "CoreSettings",
             "Status",
             "BridgeList",
+            "DBGetTree",
+            "DBPut",
+            "DBDel",
             "GET",
             "POST channels/temoin-nobody",
             "POST channels/create",
@@ -262,6 +277,8 @@ impl Side {
         let success = |rest: &str| format!("Response: Success\nActionID: {id}\n{rest}\n");
         let error = |why: &str| format!("Response: Error\nActionID: {id}\nMessage: {why}\n\n");
         let channel = action.get("Channel").cloned().unwrap_or_default();
+        let (family, key) = (action.get("Family").cloned(), action.get("Key").cloned());
+        let (family, key) = (family.unwrap_or_default(), key.unwrap_or_default());
         match action["Action"].as_str() {
             "Login" if action["Secret"] == state.secret => success("Message: Authentication accepted\n"),
             "Login" => error("Authentication failed"),
@@ -276,6 +293,16 @@ impl Side {
             "CoreSettings" => success(&format!("AsteriskVersion: {}\n", state.version)),
             "Status" => Self::list(id, "Status", &state.rows),
             "BridgeList" => Self::list(id, "BridgeListItem", &state.bridges),
+            "DBGetTree" => {
+                let rows = state.database.iter().map(|key| format!("Key: /{family}/{key}\nVal: 1"));
+                Self::list(id, "DBGetTreeResponse", &rows.collect::<Vec<_>>())
+            }
+            "DBPut" => {
+                state.database.insert(key);
+                success("")
+            }
+            "DBDel" if state.database.remove(&key) => success(""),
+            "DBDel" => error("Database entry not found"),
             "MixMonitor" if channel == "gone" => error("No such channel"),
             "MixMonitor" => {
                 state.options =

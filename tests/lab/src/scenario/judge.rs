@@ -18,6 +18,8 @@ use super::stage::{Dial, Member, Run};
 const REST: Duration = Duration::from_secs(60);
 /// How far a segment's length may be from the time bridged (the flags `short` and `long` say when it is farther).
 const TOLERANCE: i64 = 100;
+/// How far the phones' view of an instant may be from the PBX's.
+const SEEING: i64 = 50;
 /// For so long nobody is heard who presses a code: its keys, the rests between them, and a jitter.
 const CODE: Duration = Duration::from_millis(450);
 
@@ -364,8 +366,8 @@ fn row(segment: &Value, wanted: &SegmentExpected) -> Vec<String> {
     faults
 }
 
-/// A segment begins when it was to begin, a little late at the most, and is as long as it was from there on, or says that
-/// it is not.
+/// A segment begins when it was to begin, a little late at the most, and is as long as the people were bridged, or says
+/// that it is not; and says so only then.
 fn length(run: &Run, segment: &Value, wanted: &SegmentExpected, late: Duration) -> Option<String> {
     // The PBX tells by the wall's clock.
     let (now, wall) = (Instant::now(), Timestamp::now().as_millisecond());
@@ -378,11 +380,18 @@ fn length(run: &Run, segment: &Value, wanted: &SegmentExpected, late: Duration) 
     if started - from > late.as_millis() as i64 {
         return Some(format!("begun {} ms late", started - from));
     }
-    let bridged = until - from.max(started);
+    let bridged = until - from;
     let seen = segment["millis"].as_i64()?;
+    let missed = bridged - seen;
     let flagged = strings(&segment["flags"]).iter().any(|flag| flag == "short" || flag == "long");
-    let off = (seen - bridged).abs() > TOLERANCE;
-    (off && !flagged).then(|| format!("{seen} ms long where {bridged} ms were bridged, and not flagged"))
+    let says = |what: &str| format!("{seen} ms long where {bridged} ms were bridged, and {what}");
+    if missed.abs() > TOLERANCE + SEEING && !flagged {
+        Some(says("not flagged"))
+    } else if missed.abs() < TOLERANCE - SEEING && flagged {
+        Some(says("flagged all the same"))
+    } else {
+        None
+    }
 }
 
 fn segments(story: &Value) -> &[Value] {

@@ -72,11 +72,11 @@ impl Site {
         let prompts = match &self.prompts {
             Prompts::Tones => {
                 write_tones(&folder.join("prompts"))?;
-                write_broken(folder)?;
                 folder.join("prompts")
             }
             Prompts::Folder(prompts) => std::path::absolute(prompts)?,
         };
+        write_broken(folder, &prompts)?;
         for (key, value) in machine_half(folder, &prompts, machine) {
             config.insert(key, value);
         }
@@ -97,15 +97,10 @@ impl Site {
 
     /// Takes away the prompt that was there when the sidecar looked.
     pub(super) fn let_vanish(&self, folder: &Path) -> io::Result<()> {
-        match self.prompts {
-            Prompts::Tones => {
-                fs::remove_file(folder.join("broken").join(VANISHING)).or_else(|error| {
-                    // A second start of the sidecar finds it gone already.
-                    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
-                })
-            }
-            Prompts::Folder(_) => Ok(()),
-        }
+        fs::remove_file(folder.join("broken").join(VANISHING)).or_else(|error| {
+            // A second start of the sidecar finds it gone already.
+            if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+        })
     }
 }
 
@@ -188,10 +183,10 @@ fn write_tones(prompts: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn write_broken(folder: &Path) -> io::Result<()> {
+fn write_broken(folder: &Path, prompts: &Path) -> io::Result<()> {
     let broken = folder.join("broken");
     fs::create_dir_all(&broken)?;
-    let whole = folder.join("prompts").join(LANGUAGES[0]).join("temoin-opt-out.wav");
+    let whole = prompts.join(LANGUAGES[0]).join("temoin-opt-out.wav");
     fs::copy(&whole, broken.join(VANISHING))?;
     let bytes = fs::read(&whole)?;
     fs::write(broken.join(TRUNCATED), &bytes[..bytes.len() / 2])

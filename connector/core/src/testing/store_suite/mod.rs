@@ -96,6 +96,7 @@ fn segment(n: u8, call: &str) -> Segment {
         id: id(n),
         call: CallId(call.into()),
         opened: at(n.into()),
+        since: at(n.into()),
         agents: vec!["amel".into(), "bo".into()],
         purposes: vec!["proof".into(), "training".into()],
         mandatory: n % 2 == 1,
