@@ -76,11 +76,6 @@ fn one_broken_thing_at_a_time_is_told_with_its_mend() {
     desk.write("temoin.toml", &good);
 
     // What it has loaded.
-    lab.cli("dialplan remove context temoin-inbound").expect("removed");
-    assert_eq!(errors(&desk), ["E-PBX-DIALPLAN extensions.conf temoin-inbound"]);
-    look(&desk).ends(1).says("#include temoin.conf");
-    lab.cli("dialplan reload").expect("reloaded");
-    assert_eq!(errors(&desk), [""; 0]);
     lab.cli("module unload app_userevent.so").expect("unloaded");
     assert_eq!(errors(&desk), ["E-PBX-MODULE modules.conf app_userevent.so"]);
     lab.cli("module load app_userevent.so").expect("loaded");

@@ -26,7 +26,7 @@ pub struct CheckArgs {
     /// With --policy: a folder of packs instead of the shipped ones.
     #[arg(long, value_name = "DIR", requires = "policy")]
     packs: Option<PathBuf>,
-    /// Look at the running PBX, too, and at what it shares with us: logins, rights, dialplan, clock, files, room.
+    /// Look at the running PBX, too, and at what it shares with us: logins, rights, modules, clock, files, room.
     #[arg(long, conflicts_with = "policy")]
     live: bool,
 }

@@ -199,11 +199,8 @@ fn value_length(chars: &[char]) -> usize {
     let (mut depth, mut quote, mut end) = (0_usize, None, 0);
     for (at, c) in chars.iter().enumerate() {
         match (quote, *c) {
-            (Some(open), c) => {
-                if c == open {
-                    quote = None;
-                }
-            }
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
             (None, c @ ('"' | '\'')) => quote = Some(c),
             (None, '[' | '{') => depth += 1,
             (None, ']' | '}') if depth > 0 => depth -= 1,

@@ -89,9 +89,16 @@ fn ten_faults_are_ten_findings_in_the_order_of_the_file() {
 fn a_finding_shows_the_source_the_rule_and_the_mend() {
     let told = check(changed(&[("rate = 200 #", "rate = 400 #")])).ends(1);
     let page = &told.out;
-    let at = page.find("policy.toml:22:1: E-RATE-ABOVE-CAP campaigns.autumn.rate: at most 300").expect(page);
+    let text = changed(&[("rate = 200 #", "rate = 400 #")]);
+    let line = text.lines().position(|line| line.starts_with("rate = 400")).expect("the line") + 1;
+    let head = format!("policy.toml:{line}:1: E-RATE-ABOVE-CAP campaigns.autumn.rate: at most 300");
+    let at = page.find(&head).expect(page);
     let block: Vec<&str> = page[at..].lines().take_while(|line| !line.is_empty()).collect();
-    assert_eq!(block[1..4], ["   |", "22 | rate = 400 # per mille", "   | ^^^^^^^^^^"], "{page}");
+    assert_eq!(
+        block[1..4],
+        ["   |", &format!("{line} | rate = 400 # per mille"), "   | ^^^^^^^^^^"],
+        "{page}"
+    );
     assert_eq!(block[4], "   = because of: fr/quality", "{page}");
     assert!(block[5].starts_with("       CNIL, ") && block[5].ends_with(" (verified)"), "{page}");
     let mend = block.iter().position(|line| line.starts_with("   = mend: Lower the rate")).expect(page);
@@ -104,7 +111,7 @@ fn a_finding_shows_the_source_the_rule_and_the_mend() {
     let found =
         json["findings"].as_array().and_then(|all| all.iter().find(|one| one["code"] == "E-RATE-ABOVE-CAP"));
     let found = found.expect("the finding");
-    assert_eq!((&found["line"], &found["column"]), (&22.into(), &1.into()));
+    assert_eq!((&found["line"], &found["column"]), (&line.into(), &1.into()));
     assert_eq!(found["because"][0]["rule"], "fr/quality");
     assert!(found["because"][0]["sources"].as_array().is_some_and(|all| !all.is_empty()));
     assert!(found["mend"].is_string() && json["usable"] == Value::Bool(true));
@@ -174,4 +181,20 @@ fn absurd_files_are_findings_and_never_a_fall() {
     }
     check([0xff, 0xfe, 0x00]).ends(2).says("policy.toml").says("UTF-8");
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_pack_whose_review_is_due_warns() {
+    let desk = Desk::new();
+    desk.write("policy.toml", example());
+    let due = |now: &str| {
+        let now = now.parse().expect("an instant");
+        let report =
+            temoin::check::look_at_policy(&desk.path("policy.toml"), None, now).expect("it can be read");
+        let due = report.faults.iter().filter(|fault| fault.code.as_str() == "W-PACK-REVIEW-DUE");
+        due.map(|fault| fault.file.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(due("2027-11-21T12:00:00Z"), [""; 0]);
+    // Only the packs that the policy uses.
+    assert_eq!(due("2027-11-23T12:00:00Z"), ["eu-base.toml", "fr.toml"]);
 }

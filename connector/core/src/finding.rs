@@ -127,8 +127,6 @@ codes! {
     PbxPermission = "E-PBX-PERMISSION",
     /// A version of the PBX that was never tested.
     PbxVersion = "E-PBX-VERSION",
-    /// A part of the shipped dialplan that the PBX has not loaded.
-    PbxDialplan = "E-PBX-DIALPLAN",
     /// A module that the PBX has not loaded.
     PbxModule = "E-PBX-MODULE",
     /// The clocks of the PBX and of this machine differ.

@@ -1,6 +1,7 @@
 //! A look at a running Asterisk, for an admin: everything that keeps Témoin from working with it, at once, each with
-//! the file to mend. Changes nothing. What is left out: whether the features' codes are those of the shipped file,
-//! which neither interface tells.
+//! the file to mend. Changes nothing. What is left out: whether the shipped dialplan and codes are loaded. Neither
+//! interface tells it with the rights of the shipped users (`DIALPLAN_EXISTS` wants a channel); the admin sees it with
+//! `dialplan show temoin-inbound` and `features show`.
 
 use jiff::Timestamp;
 use reqwest::Method;
@@ -19,8 +20,6 @@ use crate::driver::links::ACTIONS;
 use crate::error::{Place, StartError, TESTED_MAJORS, check_version};
 use crate::tls;
 
-/// The contexts of the shipped dialplan.
-const CONTEXTS: [&str; 5] = ["temoin-inbound", "temoin-code", "temoin-exempt", "temoin-find", "temoin-stop"];
 /// The modules without which calls cannot be hooked, recorded or stopped.
 const MODULES: [&str; 7] = [
     "app_mixmonitor.so",
@@ -204,15 +203,6 @@ async fn look_at_ari(config: &AsteriskConfig, probe: &mut Probe) {
             probe.tell("modules.conf", module, Code::PbxModule, hint);
         }
     }
-    for context in CONTEXTS {
-        let exists = format!("DIALPLAN_EXISTS({context},s,1)");
-        if variable(&rest, &exists, deadline()).await.as_deref() == Some("0") {
-            let hint = format!(
-                "the context [{context}] is not loaded: put `#include temoin.conf` at the end, and `dialplan reload`"
-            );
-            probe.tell("extensions.conf", context, Code::PbxDialplan, hint);
-        }
-    }
     look_at_clock(&rest, deadline(), probe).await;
 }
 
@@ -229,7 +219,7 @@ async fn look_at_clock(rest: &Rest, deadline: Instant, probe: &mut Probe) {
     }
 }
 
-/// A variable or function of the dialplan, without a channel.
+/// A variable of the dialplan that needs no channel.
 async fn variable(rest: &Rest, name: &str, deadline: Instant) -> Option<String> {
     let answer =
         rest.ask(Method::GET, &["asterisk", "variable"], &[("variable", name)], deadline).await.ok()?;
