@@ -102,7 +102,10 @@ fn asterisk_s_call_records() {
     // a day before: 15,688,790 s after 08:00:10 UTC, 5.965773 months of 2,629,800 s.
     let storage = &policy["storage"];
     assert_eq!((&storage["bytes"], &storage["peak_bytes"]), (&json!(9_600_132), &json!(9_600_132)));
-    assert_eq!(storage["gone_by"], json!([{ "month": "2027-04", "recordings": 3, "bytes": 9_600_132 }]));
+    assert_eq!(
+        storage["gone_by"],
+        json!([{ "month": "2027-04", "recordings": 3, "bytes": 9_600_132, "gigabyte_months": 0.057_272, "cost": 0.57 }])
+    );
     assert_eq!((&storage["gigabyte_months"], &storage["cost"]), (&json!(0.057_272), &json!(0.57)));
     assert_eq!(policy["unknown"]["contexts"], json!([["from-elsewhere", 1]]));
     assert_eq!(policy["unknown"]["endpoints"], json!([["PJSIP/2999", 1]]));
@@ -301,6 +304,10 @@ fn the_text_is_as_it_was() {
         .output()
         .expect("the program runs");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
+    // The packs have a hash of their own business.
+    let policy = fs::read_to_string(here("policy.toml")).expect("the policy");
+    let hash = Policy::load(("policy.toml", &policy), pack::shipped()).expect("a policy").hash_hex();
+    let text = text.replace(&hash[..12], "HASH");
     if std::env::var_os("TEMOIN_BLESS").is_some() {
         fs::write(here("cdr.txt"), &text).expect("a file");
     }

@@ -17,12 +17,12 @@ use temoin_core::time::Zone;
 
 use super::contact::{Contact, Endpoint};
 use super::csv::Fields;
-use super::format::local;
+use super::format::{local, short};
 
 /// So many calls may be going on at once.
 pub const MOST: usize = 8192;
 /// So many channels of one call may be in bridges at once.
-const MOST_CHANNELS: usize = 64;
+const MOST_CHANNELS: usize = 32;
 
 /// Whether it is the name of one of Asterisk's events.
 pub fn is_event(name: &[u8]) -> bool {
@@ -68,9 +68,12 @@ struct Call {
     caller: Box<[u8]>,
     queue: Box<[u8]>,
     /// Channels and the bridges they are in.
-    inside: Vec<(Box<[u8]>, Box<[u8]>)>,
-    talking: Option<(Timestamp, Vec<Box<[u8]>>)>,
+    inside: Vec<(Name, Name)>,
+    talking: Option<(Timestamp, Vec<Name>)>,
 }
+
+/// A name as the file has it.
+type Name = Box<[u8]>;
 
 impl Cel {
     /// Takes an event; hands what came to an end to `tell`.
@@ -90,7 +93,7 @@ impl Cel {
         if fields.count() != 20 + literal {
             return Err("an event of the sample configuration has 20 or 21 fields");
         }
-        let (channel, linked) = (at(9), at(15));
+        let (channel, linked) = (short(at(9))?, short(at(15))?);
         if linked.is_empty() {
             return Err("the event has no linkedid");
         }
@@ -103,9 +106,9 @@ impl Cel {
             let call = Call {
                 customer: channel.into(),
                 started: now,
-                dialled: at(7).into(),
-                context: at(8).into(),
-                caller: at(3).into(),
+                dialled: short(at(7))?.into(),
+                context: short(at(8))?.into(),
+                caller: short(at(3))?.into(),
                 queue: Box::default(),
                 inside: Vec::new(),
                 talking: None,
@@ -117,11 +120,11 @@ impl Cel {
         let Some(call) = self.calls.get_mut(linked) else { return Ok(()) };
         match name {
             b"APP_START" if at(10).eq_ignore_ascii_case(b"Queue") && *channel == *call.customer => {
-                call.queue = at(11).split(|byte| *byte == b',').next().unwrap_or_default().into();
+                call.queue = short(at(11).split(|byte| *byte == b',').next().unwrap_or_default())?.into();
             }
             b"BRIDGE_ENTER" if call.inside.len() < MOST_CHANNELS => {
                 call.inside.retain(|(other, _)| **other != *channel);
-                call.inside.push((channel.into(), bridge(at(19)).into()));
+                call.inside.push((channel.into(), short(bridge(at(19)))?.into()));
                 call.change(linked, now, tell);
             }
             b"BRIDGE_EXIT" | b"CHAN_END" => {
@@ -181,7 +184,7 @@ impl Call {
     }
 
     /// The channels that the customer is connected with, sorted.
-    fn others(&self) -> Vec<Box<[u8]>> {
+    fn others(&self) -> Vec<Name> {
         let bridge_of = |channel: &[u8]| self.inside.iter().find(|(other, _)| **other == *channel);
         let Some((_, home)) = bridge_of(&self.customer) else { return Vec::new() };
         let (mut bridges, mut seen, mut others) = (vec![home], vec![home], Vec::new());
@@ -208,7 +211,7 @@ impl Call {
         &'r self,
         id: &'r [u8],
         talk: Option<(Timestamp, u32)>,
-        with: &'r [Box<[u8]>],
+        with: &'r [Name],
         last: bool,
     ) -> Contact<'r> {
         let mut with = with.iter().map(|channel| Endpoint::channel(channel));

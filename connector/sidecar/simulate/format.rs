@@ -69,14 +69,15 @@ pub fn asterisk_cdr<'r>(fields: Fields<'r>, zone: &Zone) -> Result<Contact<'r>, 
     let answered = if disposition == b"ANSWERED" { fields.at(10) } else { &[] };
     let answered =
         if answered.is_empty() { None } else { Some(local(answered, zone).ok_or("the answer is no time")?) };
-    let seconds = number(fields.at(13)).ok_or("the billed seconds are no number")?;
-    let far = Endpoint::channel(fields.at(6));
     // A linkedid is in it with the new columns only; else the records of a call share the uniqueid of the caller's channel,
     // and where that is not logged, the channel.
     let linked = if fields.count() == 21 { fields.at(19) } else { &[] };
+    let id = [linked, fields.at(16)].into_iter().find(|id| !id.is_empty()).unwrap_or(fields.at(5));
+    let seconds = number(fields.at(13)).ok_or("the billed seconds are no number")?;
+    let far = Endpoint::channel(fields.at(6));
     let queue = fields.at(8).split(|byte| *byte == b',').next().unwrap_or_default();
     Ok(Contact {
-        call: [linked, fields.at(16)].into_iter().find(|id| !id.is_empty()).unwrap_or(fields.at(5)),
+        call: short(id)?,
         started,
         talk: answered.filter(|_| far != Endpoint::Nobody && seconds > 0).map(|at| (at, seconds)),
         near: Endpoint::channel(fields.at(5)),
@@ -85,7 +86,7 @@ pub fn asterisk_cdr<'r>(fields: Fields<'r>, zone: &Zone) -> Result<Contact<'r>, 
         line: None,
         dialled: fields.at(2),
         context: fields.at(3),
-        queue: if fields.at(7).eq_ignore_ascii_case(b"Queue") { queue } else { &[] },
+        queue: if fields.at(7).eq_ignore_ascii_case(b"Queue") { short(queue)? } else { &[] },
         caller: fields.at(1),
         direction: None,
         refused: false,
@@ -107,7 +108,7 @@ pub fn freeswitch_cdr<'r>(fields: Fields<'r>, zone: &Zone) -> Result<Contact<'r>
         if answered.is_empty() { None } else { Some(local(answered, zone).ok_or("the answer is no time")?) };
     let seconds = number(fields.at(8)).ok_or("the billed seconds are no number")?;
     Ok(Contact {
-        call: fields.at(10),
+        call: short(fields.at(10))?,
         started,
         talk: answered.filter(|_| seconds > 0).map(|at| (at, seconds)),
         near: Endpoint::extension(fields.at(12)),
@@ -122,6 +123,11 @@ pub fn freeswitch_cdr<'r>(fields: Fields<'r>, zone: &Zone) -> Result<Contact<'r>
         refused: false,
         last: true,
     })
+}
+
+/// A name that is remembered. One of a length that no PBX gives must not fill the memory.
+pub(super) fn short(name: &[u8]) -> Result<&[u8], &'static str> {
+    if name.len() <= 512 { Ok(name) } else { Err("a name or an id is longer than 512 bytes") }
 }
 
 fn is_disposition(text: &[u8]) -> bool {

@@ -276,9 +276,16 @@ fn storage(out: &mut String, side: &Side) {
         })
         .collect();
     out.push_str(&svg::area(&points, "Bytes kept by day", |value| bytes(value as u64)));
-    let rows = storage.gone_by.iter();
-    let rows = rows.map(|month| vec![month.month.clone(), month.recordings.to_string(), bytes(month.bytes)]);
-    table(out, &[("Gone in", false), ("Recordings", true), ("Bytes", true)], rows.collect());
+    let rows = storage.gone_by.iter().map(|month| {
+        let months = format!("{:.3}", month.gigabyte_months);
+        let mut row = vec![month.month.clone(), month.recordings.to_string(), bytes(month.bytes), months];
+        row.extend(month.cost.map(|cost| format!("{cost:.2}")));
+        row
+    });
+    let heads =
+        [("Gone in", false), ("Recordings", true), ("Bytes", true), ("GB-months", true), ("Cost", true)];
+    let heads = if storage.cost.is_some() { &heads[..] } else { &heads[..4] };
+    table(out, heads, rows.collect());
 }
 
 fn unknown(out: &mut String, side: &Side) {

@@ -76,3 +76,48 @@ fn contact(call: &CallRecord) -> Contact<'_> {
         last: true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use temoin_core::id::CallId;
+    use temoin_core::ports::Change;
+    use temoin_core::testing::MemoryStore;
+    use temoin_core::words::Direction;
+
+    use super::*;
+
+    fn record(number: i64) -> CallRecord {
+        // Five at a time begin at one instant, so that pages end among them.
+        let started = Timestamp::from_second(1_791_187_200 + number / 5).expect("an instant");
+        CallRecord {
+            id: CallId(format!("{number:06}")),
+            line: "accueil".into(),
+            direction: Direction::Inbound,
+            number: None,
+            queue: None,
+            agents: vec!["amel".into()],
+            started,
+            talked: Some(started),
+            ended: started.checked_add(SignedDuration::from_secs(30)).ok(),
+            outcome: "recorded".into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn every_call_comes_once_and_the_oldest_first() {
+        for count in [0, 1, 4, i64::from(PAGE), i64::from(PAGE) + 1, 3 * i64::from(PAGE) + 7] {
+            let store = MemoryStore::new("node-1", "site-1");
+            store.commit((0..count).map(|n| Change::Call(record(n))).collect()).await.expect("memory");
+            let mut seen = Vec::new();
+            let take = &mut |contact: &Contact<'_>| {
+                assert_eq!(contact.talk.map(|(_, seconds)| seconds), Some(30));
+                seen.push((contact.started, String::from_utf8_lossy(contact.call).into_owned()));
+            };
+            assert_eq!(read(&store, take).await.expect("memory"), u64::try_from(count).expect("a count"));
+            assert!(seen.is_sorted_by_key(|(started, _)| *started));
+            seen.sort_by(|a, b| a.1.cmp(&b.1));
+            seen.dedup();
+            assert_eq!(seen.len(), usize::try_from(count).expect("a count"));
+        }
+    }
+}

@@ -9,7 +9,7 @@ use super::lots::Lots;
 use super::replay::Replay;
 use super::run::{Left, Run};
 use super::source::Read1;
-use super::tally::{Cell, Row, Table};
+use super::tally::{self, Cell, Row, Table};
 use super::wilson;
 
 /// The whole report.
@@ -174,6 +174,11 @@ pub struct Month {
     pub recordings: u64,
     /// Bytes.
     pub bytes: u64,
+    /// Gigabytes (10⁹) times months until then.
+    pub gigabyte_months: f64,
+    /// What that costs, where a price was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
 }
 
 /// Bytes at the end of a day.
@@ -379,6 +384,10 @@ fn stored(run: &Run<'_>, price: &Price) -> Stored {
     let storage = &run.storage;
     let curve = storage.curve();
     let gigabyte_months = storage.gigabyte_months();
+    let cost = |gigabyte_months: f64| {
+        price.gigabyte_month.map(|price| (price * gigabyte_months * 100.0).round() / 100.0)
+    };
+    let millionths = |number: f64| (number * 1e6).round() / 1e6;
     Stored {
         format: "wav, stereo, 16 bit, 8 kHz",
         bytes_a_second: super::tally::BYTES_A_SECOND,
@@ -386,15 +395,17 @@ fn stored(run: &Run<'_>, price: &Price) -> Stored {
         seconds: storage.seconds,
         bytes: storage.bytes(),
         peak_bytes: curve.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0),
-        gigabyte_months: (gigabyte_months * 1e6).round() / 1e6,
-        cost: price.gigabyte_month.map(|price| (price * gigabyte_months * 100.0).round() / 100.0),
+        gigabyte_months: millionths(gigabyte_months),
+        cost: cost(gigabyte_months),
         currency: price.gigabyte_month.and(price.currency.clone()),
         gone_by: storage
             .months()
-            .map(|((year, month), (recordings, bytes))| Month {
+            .map(|((year, month), due)| Month {
                 month: format!("{year:04}-{month:02}"),
-                recordings,
-                bytes,
+                recordings: due.recordings,
+                bytes: due.bytes,
+                gigabyte_months: millionths(tally::gigabyte_months(due.held)),
+                cost: cost(tally::gigabyte_months(due.held)),
             })
             .collect(),
         kept: curve.into_iter().map(|(day, bytes)| KeptDay { day: day.to_string(), bytes }).collect(),

@@ -19,7 +19,7 @@ use super::contact::{Contact, Endpoint};
 use super::facts::{agent_leg, customer_leg, facts};
 use super::lots::Lots;
 use super::names::{Names, Seat};
-use super::tally::{Storage, Table, Unknown};
+use super::tally::{OTHERS, Storage, Table, Unknown};
 
 /// What is asked of a simulation, beside policies and records.
 #[derive(Clone, Debug)]
@@ -258,14 +258,16 @@ impl<'p> Run<'p> {
         }
     }
 
+    /// A queue by its name. Of more queues than a centre can have, the rest are one.
     fn queue(&mut self, name: &[u8]) -> Arc<str> {
         if let Some(known) = self.queues.get(name) {
             return known.clone();
         }
-        let queue: Arc<str> = String::from_utf8_lossy(name).into();
-        if self.queues.len() < MOST_QUEUES {
-            self.queues.insert(name.into(), queue.clone());
+        if self.queues.len() >= MOST_QUEUES {
+            return OTHERS.into();
         }
+        let queue: Arc<str> = String::from_utf8_lossy(name).into();
+        self.queues.insert(name.into(), queue.clone());
         queue
     }
 

@@ -165,10 +165,11 @@ impl Progress {
         }
         self.told = Instant::now();
         const WIDTH: u64 = 30;
-        let done = if self.total == 0 { 0 } else { (WIDTH * bytes / self.total).min(WIDTH) };
+        let of = |whole: u64| (whole * bytes).checked_div(self.total).unwrap_or(0).min(whole);
+        let done = of(WIDTH);
         let bar: String = (0..WIDTH).map(|at| if at < done { '█' } else { '░' }).collect();
         let rate = self.records as f64 / self.began.elapsed().as_secs_f64().max(0.001);
-        let percent = if self.total == 0 { 0 } else { (100 * bytes / self.total).min(100) };
+        let percent = of(100);
         let _ = write!(io::stderr(), "\r{bar} {percent:3} %  {} records, {rate:.0} a second ", self.records);
     }
 

@@ -101,10 +101,26 @@ pub struct Storage {
     pub seconds: u64,
     /// Bytes by day: those that come and those that go. A day is UTC's.
     days: BTreeMap<Date, (u64, u64)>,
-    /// Recordings and bytes by the month in which the last of them is gone.
-    months: BTreeMap<(i16, i8), (u64, u64)>,
+    /// By the month in which they are gone.
+    months: BTreeMap<(i16, i8), Due>,
     /// Bytes times seconds.
     pub held: u128,
+}
+
+/// What is gone in one month.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    /// Recordings.
+    pub recordings: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Their bytes times the seconds they are kept.
+    pub held: u128,
+}
+
+/// Bytes times seconds as gigabytes (10⁹) times months.
+pub fn gigabyte_months(held: u128) -> f64 {
+    held as f64 / MONTH / 1e9
 }
 
 /// Bytes of a second as it is kept: two sides, 8000 samples each, two bytes a sample.
@@ -125,8 +141,10 @@ impl Storage {
         let kept = u128::try_from(scheduled.as_second().saturating_sub(from.as_second())).unwrap_or(0);
         self.held += u128::from(bytes) * kept;
         let month = day(gone_by);
-        let of_month = self.months.entry((month.year(), month.month())).or_default();
-        *of_month = (of_month.0 + 1, of_month.1 + bytes);
+        let due = self.months.entry((month.year(), month.month())).or_default();
+        due.recordings += 1;
+        due.bytes += bytes;
+        due.held += u128::from(bytes) * kept;
         if self.days.len() < MOST_DAYS {
             self.days.entry(day(from)).or_default().0 += bytes;
             self.days.entry(day(scheduled)).or_default().1 += bytes;
@@ -143,9 +161,9 @@ impl Storage {
         self.days.iter().map(step).collect()
     }
 
-    /// Recordings and bytes by the month in which they are gone.
-    pub fn months(&self) -> impl Iterator<Item = ((i16, i8), (u64, u64))> + '_ {
-        self.months.iter().map(|(month, count)| (*month, *count))
+    /// By the month in which they are gone.
+    pub fn months(&self) -> impl Iterator<Item = ((i16, i8), Due)> + '_ {
+        self.months.iter().map(|(month, due)| (*month, *due))
     }
 
     /// All bytes that were ever kept.
@@ -155,7 +173,7 @@ impl Storage {
 
     /// Bytes times months, in gigabytes (10⁹).
     pub fn gigabyte_months(&self) -> f64 {
-        self.held as f64 / MONTH / 1e9
+        gigabyte_months(self.held)
     }
 }
 
@@ -172,6 +190,7 @@ const MOST_UNKNOWN: usize = 200;
 impl Unknown {
     /// One more.
     pub fn count(&mut self, name: &[u8]) {
+        let name = name.get(..100).unwrap_or(name);
         if let Some(calls) = self.0.get_mut(name) {
             *calls += 1;
         } else if self.0.len() < MOST_UNKNOWN {
@@ -247,6 +266,7 @@ mod tests {
         assert!((storage.gigabyte_months() - 0.003_200_044).abs() < 1e-12);
         let days: Vec<_> = storage.curve().into_iter().map(|(day, bytes)| (day.to_string(), bytes)).collect();
         assert_eq!(days, [("2026-10-05".to_owned(), 3_200_044), ("2026-11-04".to_owned(), 0)]);
-        assert_eq!(storage.months().collect::<Vec<_>>(), [((2026, 11), (1, 3_200_044))]);
+        let due = Due { recordings: 1, bytes: 3_200_044, held: 3_200_044 * 2_629_800 };
+        assert_eq!(storage.months().collect::<Vec<_>>(), [((2026, 11), due)]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::report::{Campaign, Group, Report, Share, Side, Stored};
+use super::report::{Campaign, Group, Month, Report, Share, Side, Stored};
 
 /// The whole report.
 pub fn text(report: &Report) -> String {
@@ -152,9 +152,20 @@ fn storage(out: &mut String, storage: &Stored) {
             storage.gigabyte_months,
         ),
     );
-    let rows =
-        storage.gone_by.iter().map(|m| vec![m.month.clone(), m.recordings.to_string(), bytes(m.bytes)]);
-    table(out, &["GONE IN", "RECORDINGS", "BYTES"], rows.collect());
+    let row = |m: &Month| {
+        let cost = m.cost.map(|cost| format!("{cost:.2}"));
+        let mut row = vec![
+            m.month.clone(),
+            m.recordings.to_string(),
+            bytes(m.bytes),
+            format!("{:.3}", m.gigabyte_months),
+        ];
+        row.extend(cost);
+        row
+    };
+    let heads = ["GONE IN", "RECORDINGS", "BYTES", "GB-MONTHS", "COST"];
+    let heads = if storage.cost.is_some() { &heads[..] } else { &heads[..4] };
+    table(out, heads, storage.gone_by.iter().map(row).collect());
 }
 
 /// Hours, minutes and seconds.
@@ -190,9 +201,17 @@ fn table(out: &mut String, heads: &[&str], rows: Vec<Vec<String>>) {
     let width =
         |column: usize| all().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..heads.len()).map(width).collect();
+    // Numbers to the right.
+    let is_number = |text: &str| text.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | ':' | '–'));
+    let right: Vec<bool> = (0..heads.len())
+        .map(|at| rows.iter().all(|row| row.get(at).is_some_and(|cell| is_number(cell))))
+        .collect();
     out.push('\n');
     for row in all() {
-        let padded = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let pad = |((cell, width), right): ((&String, &usize), &bool)| {
+            if *right { format!("{cell:>width$}") } else { format!("{cell:width$}") }
+        };
+        let padded = row.iter().zip(&widths).zip(&right).map(pad);
         line(out, padded.collect::<Vec<_>>().join("  ").trim_end());
     }
 }
