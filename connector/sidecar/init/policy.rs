@@ -282,7 +282,8 @@ fn campaigns(out: &mut String, answers: &Answers, law: &Law, today: Date) {
         let _ = write!(
             out,
             "\n# A campaign: a share of the calls, by lot, for a time. It is short and says why it is needed; recording for ever\n\
-             # is refused. TODO(you): its first and last day.\n[campaigns.{purpose}-1]\npurpose = {}\nfrom = {today}\nuntil = {until}\n\
+             # is refused. TODO(you): its first and last day.\n\
+             # For a dry run with calls of the past (`temoin simulate`) it must be open on their days.\n[campaigns.{purpose}-1]\npurpose = {}\nfrom = {today}\nuntil = {until}\n\
              rate = {} # calls of a thousand\n\
              # TODO(you): why this campaign is needed, and why nothing that intrudes less would do.\nnecessity = \"\"\n",
             quoted(purpose.as_str()),
