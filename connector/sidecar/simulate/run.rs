@@ -4,8 +4,10 @@
 //! facts of a talk are those that a live session would have: who is connected, what was heard, which lots fell. What the
 //! records cannot tell (codes an agent pressed, a contract talk, an objection in the talk) did not happen.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -62,7 +64,7 @@ impl Left {
 pub struct Life {
     line: Option<usize>,
     queue: Option<Arc<str>>,
-    hook: Option<Arc<Hook>>,
+    hook: Option<Rc<Hook>>,
     drawn: BTreeMap<Arc<str>, bool>,
     /// The lots it took part in.
     lots: Vec<Stake>,
@@ -114,6 +116,17 @@ struct Hook {
     heard: Option<BTreeSet<Purpose>>,
     may_refuse: bool,
     asks: bool,
+    /// What is known of talks with one agent, by who it is.
+    known: RefCell<HashMap<Seat, Rc<Known>>>,
+}
+
+/// A talk that is not recorded unless a lot falls on it: as long as the calendar stands still, every other customer who
+/// says nothing and comes to the same agent from the same hook has the same verdict.
+#[derive(Debug)]
+struct Known {
+    lots: Vec<Stake>,
+    reasons: Vec<Reason>,
+    missing: BTreeSet<Prerequisite>,
 }
 
 /// A line, and where its purposes stand among all.
@@ -134,7 +147,7 @@ pub struct Run<'p> {
     by_name: HashMap<Arc<str>, usize>,
     /// All purposes of all lines, by name.
     pub purposes: Vec<Purpose>,
-    hooks: HashMap<HookKey, Arc<Hook>>,
+    hooks: HashMap<HookKey, Rc<Hook>>,
     queues: HashMap<Box<[u8]>, Arc<str>>,
     /// Lots by campaign.
     pub lots: BTreeMap<Arc<str>, Lots>,
@@ -280,7 +293,7 @@ impl<'p> Run<'p> {
         queue: Option<&Arc<str>>,
         contact: &Contact<'_>,
         began: Timestamp,
-    ) -> Arc<Hook> {
+    ) -> Rc<Hook> {
         let agent = if direction == Direction::Internal { near.agent.clone() } else { None };
         let line = self.places[at].line;
         let mut facts = facts(line, direction, queue, began, began);
@@ -301,12 +314,13 @@ impl<'p> Run<'p> {
         });
         let has_key =
             |function| announce.as_ref().is_some_and(|announce| announce.keys.contains_key(&function));
-        let hook = Arc::new(Hook {
+        let hook = Rc::new(Hook {
             steady: steady(line, self.policy, began),
             day: line.zone.day(began).to_string().into(),
             heard: prompt.map(|prompt| prompt.purposes.clone()),
             may_refuse: has_key(Function::Object),
             asks: has_key(Function::Accept),
+            known: RefCell::default(),
         });
         if self.hooks.len() >= MOST_HOOKS {
             self.hooks.clear();
@@ -334,41 +348,78 @@ impl<'p> Run<'p> {
             }
             return;
         }
+        let hook = life.hook.clone();
+        let says_nothing = self.settings.refusing == 0 && self.settings.consenting == 0 && !contact.refused;
+        let alike = match (&hook, agents) {
+            (Some(hook), [(_, seat)])
+                if life.marks.is_empty() && says_nothing && hook.steady.contains(&since) =>
+            {
+                Some((hook, seat))
+            }
+            _ => None,
+        };
+        if life.agent.is_none() {
+            life.agent = agents.iter().find_map(|(_, seat)| seat.agent.clone());
+        }
+        let known = alike.and_then(|(hook, seat)| hook.known.borrow().get(seat).cloned());
+        if let Some(known) = known {
+            let mut drawn = false;
+            for stake in &known.lots {
+                drawn |= self.draw(life, stake.clone(), contact.call);
+            }
+            if !drawn {
+                life.marks =
+                    known.reasons.iter().map(|reason| Mark { reason: *reason, seconds: 0 }).collect();
+                return self.lacks(at, &known.missing);
+            }
+        }
+
         let line = self.places[at].line;
         let mut facts = facts(line, direction, life.queue.as_ref(), since, began);
-        let hook = life.hook.as_deref();
         if direction != Direction::Internal {
             facts.legs.push(customer_leg(direction, contact));
         }
         facts.legs.extend(agents.iter().enumerate().map(|(place, (_, seat))| agent_leg(place, seat)));
         let outer = if direction == Direction::Internal { facts.legs.len() } else { 1 };
         for leg in &mut facts.legs[..outer] {
-            leg.heard = hook.and_then(|hook| hook.heard.clone());
+            leg.heard = hook.as_ref().and_then(|hook| hook.heard.clone());
         }
-        self.answer(&mut facts, hook, contact);
-        facts.sampling.drawn = std::mem::take(&mut life.drawn);
+        self.answer(&mut facts, hook.as_deref(), contact);
+        facts.sampling.drawn = life.drawn.clone();
         for stake in stakes(&facts, self.policy) {
-            if !facts.sampling.drawn.contains_key(&stake.campaign) {
-                let lots = self.lots.entry(stake.campaign.clone()).or_default();
-                let drawn = lots.draw(&stake, &self.settings.key, &call(contact.call));
-                facts.sampling.drawn.insert(stake.campaign.clone(), drawn);
-                life.lots.push(stake);
+            if !life.drawn.contains_key(&stake.campaign) {
+                self.draw(life, stake, contact.call);
             }
         }
+        facts.sampling.drawn = life.drawn.clone();
         let decision = decide(&facts, self.policy);
-        life.drawn = std::mem::take(&mut facts.sampling.drawn);
-        if life.agent.is_none() {
-            life.agent = agents.iter().find_map(|(_, seat)| seat.agent.clone());
-        }
-        let is_first = life.marks.is_empty();
-        if is_first {
+        if life.marks.is_empty() {
             let lacking = decision.purposes.values().filter(|v| v.reason == Reason::PrerequisiteMissing);
             let missing: BTreeSet<Prerequisite> = lacking.flat_map(|v| &v.missing).copied().collect();
-            for prerequisite in missing {
-                self.places[at].missing[prerequisite as usize] += 1;
+            self.lacks(at, &missing);
+            let no_lot_fell = !life.drawn.values().any(|drawn| *drawn);
+            if let Some((hook, seat)) = alike.filter(|_| no_lot_fell && !decision.record) {
+                let reasons = decision.purposes.values().map(|verdict| verdict.reason).collect();
+                let known = Known { lots: life.lots.clone(), reasons, missing };
+                hook.known.borrow_mut().insert(seat.clone(), Rc::new(known));
             }
         }
         life.note(&decision, since, u64::from(seconds));
+    }
+
+    fn draw(&mut self, life: &mut Life, stake: Stake, id: &[u8]) -> bool {
+        let lots = self.lots.entry(stake.campaign.clone()).or_default();
+        let drawn = lots.draw(&stake, &self.settings.key, &call(id));
+        life.drawn.insert(stake.campaign.clone(), drawn);
+        life.lots.push(stake);
+        drawn
+    }
+
+    /// Counts what is missing on file for a call.
+    fn lacks(&mut self, at: usize, missing: &BTreeSet<Prerequisite>) {
+        for prerequisite in missing {
+            self.places[at].missing[*prerequisite as usize] += 1;
+        }
     }
 
     /// What the customer says to the announcement.
