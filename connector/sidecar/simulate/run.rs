@@ -4,9 +4,7 @@
 //! facts of a talk are those that a live session would have: who is connected, what was heard, which lots fell. What the
 //! records cannot tell (codes an agent pressed, a contract talk, an objection in the talk) did not happen.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -19,6 +17,7 @@ use temoin_core::words::{Direction, Function, Prerequisite, Purpose, Reason, Wor
 
 use super::contact::{Contact, Endpoint};
 use super::facts::{agent_leg, customer_leg, facts};
+use super::hook::{Hook, Known};
 use super::lots::Lots;
 use super::names::{Names, Seat};
 use super::tally::{OTHERS, Storage, Table, Unknown};
@@ -106,27 +105,6 @@ impl Default for Life {
             kept: Vec::new(),
         }
     }
-}
-
-/// What a caller hears on arriving, for as long as the calendar does not change it.
-#[derive(Debug)]
-struct Hook {
-    steady: Range<Timestamp>,
-    day: Arc<str>,
-    heard: Option<BTreeSet<Purpose>>,
-    may_refuse: bool,
-    asks: bool,
-    /// What is known of talks with one agent, by who it is.
-    known: RefCell<HashMap<Seat, Rc<Known>>>,
-}
-
-/// A talk that is not recorded unless a lot falls on it: as long as the calendar stands still, every other customer who
-/// says nothing and comes to the same agent from the same hook has the same verdict.
-#[derive(Debug)]
-struct Known {
-    lots: Vec<Stake>,
-    reasons: Vec<Reason>,
-    missing: BTreeSet<Prerequisite>,
 }
 
 /// A line, and where its purposes stand among all.
@@ -320,7 +298,7 @@ impl<'p> Run<'p> {
             heard: prompt.map(|prompt| prompt.purposes.clone()),
             may_refuse: has_key(Function::Object),
             asks: has_key(Function::Accept),
-            known: RefCell::default(),
+            known: Default::default(),
         });
         if self.hooks.len() >= MOST_HOOKS {
             self.hooks.clear();
