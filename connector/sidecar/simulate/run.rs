@@ -20,6 +20,7 @@ use super::facts::{agent_leg, customer_leg, facts};
 use super::hook::{Hook, Known};
 use super::lots::Lots;
 use super::names::{Names, Seat};
+use super::replay::Verdicts;
 use super::tally::{OTHERS, Storage, Table, Unknown};
 
 /// What is asked of a simulation, beside policies and records.
@@ -230,7 +231,8 @@ impl<'p> Run<'p> {
             _ if near.is_known() => Direction::Outbound,
             _ => Direction::Inbound,
         });
-        if life.hook.is_none() {
+        let arrives = life.hook.is_none();
+        if arrives {
             let hook = self.arrive(at, direction, &near, life.queue.as_ref(), contact, began);
             self.places[at].announced += u64::from(hook.heard.is_some());
             life.hook = Some(hook);
@@ -245,7 +247,7 @@ impl<'p> Run<'p> {
             if direction != Direction::Inbound && contact.near != Endpoint::Nobody {
                 agents.insert(0, (contact.near, near));
             }
-            self.talk(life, at, direction, &agents, contact, began, talk);
+            self.talk(life, at, direction, (arrives, &agents), contact, began, talk);
         }
     }
 
@@ -313,7 +315,7 @@ impl<'p> Run<'p> {
         life: &mut Life,
         at: usize,
         direction: Direction,
-        agents: &[(Endpoint<'_>, Seat)],
+        (arrives, agents): (bool, &[(Endpoint<'_>, Seat)]),
         contact: &Contact<'_>,
         began: Timestamp,
         (since, seconds): (Timestamp, u32),
@@ -327,11 +329,10 @@ impl<'p> Run<'p> {
             return;
         }
         let hook = life.hook.clone();
+        // Who talks as he arrived, to one agent, and says nothing of his own is like others.
         let says_nothing = self.settings.refusing == 0 && self.settings.consenting == 0 && !contact.refused;
         let alike = match (&hook, agents) {
-            (Some(hook), [(_, seat)])
-                if life.marks.is_empty() && says_nothing && hook.steady.contains(&since) =>
-            {
+            (Some(hook), [(_, seat)]) if arrives && says_nothing && hook.steady.contains(&since) => {
                 Some((hook, seat))
             }
             _ => None,
@@ -461,19 +462,6 @@ impl<'p> Run<'p> {
             reasons: place.purposes.iter().zip(&life.marks).map(|(at, mark)| (*at, mark.reason)).collect(),
         }
     }
-}
-
-/// What became of a call under one policy.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdicts {
-    /// Its line.
-    pub line: Option<Arc<str>>,
-    /// The agent of its first talk.
-    pub agent: Option<Arc<str>>,
-    /// Why it was not decided.
-    pub left: Option<Left>,
-    /// By purpose of the run.
-    pub reasons: Vec<(usize, Reason)>,
 }
 
 impl Life {
