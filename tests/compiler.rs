@@ -2,5 +2,9 @@
 
 #[path = "compiler/cases.rs"]
 mod cases;
+#[path = "compiler/check.rs"]
+mod check;
 #[path = "compiler/desk.rs"]
 mod desk;
+#[path = "compiler/packs.rs"]
+mod packs;

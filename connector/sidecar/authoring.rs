@@ -1,5 +1,6 @@
 //! The commands of those who write policies, packs and cases: arguments, and what they answer.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -14,7 +15,21 @@ use crate::cli::{Failure, Outcome, print, say, unusable};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::rules::packs_of;
-use crate::{cases, explain, packs};
+use crate::{cases, check, explain, live, packs};
+
+/// `temoin check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Look at this policy alone: no temoin.toml is needed, so that a repository of policies can check them.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// With --policy: a folder of packs instead of the shipped ones.
+    #[arg(long, value_name = "DIR", requires = "policy")]
+    packs: Option<PathBuf>,
+    /// Look at the running PBX, too, and at what it shares with us: logins, rights, dialplan, clock, files, room.
+    #[arg(long, conflicts_with = "policy")]
+    live: bool,
+}
 
 /// `temoin cases`.
 #[derive(Debug, Args)]
@@ -51,6 +66,34 @@ pub struct ExplainArgs {
     /// A folder of packs instead of those of the configuration, or the shipped ones.
     #[arg(long, value_name = "DIR")]
     packs: Option<PathBuf>,
+}
+
+/// Tells everything that is wrong; an error is exit code 1.
+pub async fn check(config: &Path, args: &CheckArgs, json: bool) -> Outcome {
+    let now = SystemClock.now();
+    let report = match &args.policy {
+        Some(policy) => check::look_at_policy(policy, args.packs.as_deref(), now)
+            .map_err(|fault| unusable(vec![fault]))?,
+        None => {
+            std::fs::File::open(config).map_err(|error| {
+                let hint = "name the file with --config, or put it there";
+                Failure::Unusable(vec![format!("{}: {error}; {hint}", config.display())])
+            })?;
+            let mut report = check::look(config, now);
+            if args.live && report.is_usable() {
+                let (read, _) = Config::read(config).map_err(unusable)?;
+                report.faults.extend(live::look(&read).await);
+            }
+            report
+        }
+    };
+    if json {
+        print(&report.json())?;
+    } else {
+        let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        say(format_args!("{}", report.page(colours)))?;
+    }
+    if report.has_errors() { Err(Failure::Found) } else { Ok(()) }
 }
 
 /// Runs the cases of a folder; the last line says how many passed and failed.

@@ -8,50 +8,68 @@ use jiff::Timestamp;
 use temoin_core::finding::Code;
 use temoin_core::lint;
 use temoin_core::pack::Pack;
-use temoin_core::policy::Policy;
+use temoin_core::policy::{Packs, Policy};
 use temoin_core::words::{PackKind, Territory, codes_covering};
 
 use crate::config::Config;
 use crate::fault::Fault;
+use crate::report::Report;
 use crate::rules::{self, Texts};
-use crate::{reading, show};
+use crate::{live, reading, show};
 
-/// Everything that is wrong now: by file, then by line.
-pub fn look(file: &Path, now: Timestamp) -> Vec<Fault> {
-    let (config, mut faults, hash) = Config::look(file);
+/// Everything that is wrong now with a machine's configuration and all that it names: by file, then by line.
+pub fn look(file: &Path, now: Timestamp) -> Report {
+    let mut report = Report::default();
+    let (config, faults, hash) = Config::look(file);
+    report.faults = faults;
+    let name = file.display().to_string();
+    report.texts.insert(name.clone(), std::fs::read_to_string(file).unwrap_or_default());
+    report.secret = Some(name);
     if let Some(config) = config {
-        let (policy, law) = look_at_law(&config, now);
+        let texts = (!is_unset(&config.policy)).then(|| Texts::read(&config));
+        let (policy, law) = match texts {
+            Some(Ok(texts)) => look_at_law(texts, config.packs.is_none(), now, &mut report),
+            Some(Err(fault)) => (None, vec![fault]),
+            None => (None, Vec::new()),
+        };
         if let Some(policy) = &policy {
-            faults.extend(look_at_names(file, &config, policy));
+            report.faults.extend(look_at_names(file, &config, policy));
         }
-        faults.sort_by_key(|fault| (fault.line, fault.column));
-        faults.extend(law);
-        faults.extend(look_at_sounds(&config, policy.as_ref(), hash));
-        faults.extend(look_at_keys(&config));
-        faults.extend(look_at_folders(&config));
+        report.faults.sort_by_key(|fault| (fault.line, fault.column));
+        report.faults.extend(law);
+        report.faults.extend(look_at_sounds(&config, policy.as_ref(), hash));
+        report.faults.extend(live::secret(file));
+        report.faults.extend(look_at_keys(&config));
+        report.faults.extend(look_at_folders(&config));
     }
-    faults
+    report
 }
 
-/// Whether `serve` starts with these.
-pub fn is_usable(faults: &[Fault]) -> bool {
-    !faults.iter().any(|fault| fault.bars)
+/// Everything that is wrong now with a policy, and with the packs that it uses: those of a folder or the shipped ones.
+/// No machine is needed for it, so that a repository of policies can have it looked at.
+///
+/// # Errors
+/// The policy or the folder cannot be read.
+pub fn look_at_policy(policy: &Path, packs: Option<&Path>, now: Timestamp) -> Result<Report, Fault> {
+    let mut report = Report::default();
+    let texts = Texts::of(policy, packs)?;
+    let (_, faults) = look_at_law(texts, packs.is_none(), now, &mut report);
+    report.faults = faults;
+    Ok(report)
 }
 
-fn look_at_law(config: &Config, now: Timestamp) -> (Option<Policy>, Vec<Fault>) {
-    if is_unset(&config.policy) {
-        return (None, Vec::new());
-    }
-    let texts = match Texts::read(config) {
-        Ok(texts) => texts,
-        Err(fault) => return (None, vec![fault]),
-    };
+/// Of shipped packs (`ours`) only those are told of that the policy uses.
+fn look_at_law(
+    texts: Texts,
+    ours: bool,
+    now: Timestamp,
+    report: &mut Report,
+) -> (Option<Policy>, Vec<Fault>) {
     let (policy, bars) = match texts.policy() {
-        Ok(policy) => (Some(policy), Vec::new()),
-        Err(faults) => (None, faults),
+        Ok(policy) => (Some(policy), BTreeSet::new()),
+        Err(faults) => (None, faults.into_iter().map(|fault| (fault.path, fault.code)).collect()),
     };
-    let today = now.to_zoned(show::zone(config)).date();
-    let ours = config.packs.is_none();
+    let today = now.to_zoned(show::zone_of(&texts.site.1)).date();
     let of_use = |fault: &Fault| {
         !ours
             || fault.file == texts.site.0
@@ -60,16 +78,16 @@ fn look_at_law(config: &Config, now: Timestamp) -> (Option<Policy>, Vec<Fault>) 
     let found = lint::check(Some(texts.site()), &texts.packs(), Some(today)).into_iter().map(Fault::from);
     let mut faults: Vec<Fault> = found
         .filter(of_use)
-        .map(|fault| Fault {
-            bars: bars.iter().any(|bar| (&bar.path, bar.code) == (&fault.path, fault.code)),
-            ..fault
-        })
+        .map(|fault| Fault { bars: bars.contains(&(fault.path.clone(), fault.code)), ..fault })
         .collect();
     // The policy, then the packs.
     faults.sort_by(|a, b| {
         let key = |fault: &Fault| (fault.file != texts.site.0, fault.file.clone(), fault.line, fault.column);
         key(a).cmp(&key(b))
     });
+    report.packs = Packs::load(&texts.packs()).0;
+    report.texts.extend(texts.packs);
+    report.texts.extend([texts.site]);
     (policy, faults)
 }
 

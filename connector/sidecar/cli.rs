@@ -15,15 +15,15 @@ use temoin_core::id::{CallId, SegmentId};
 use temoin_core::journal::{Entry, What};
 use temoin_core::ports::{CallQuery, Change, Clock as _, SegmentQuery, Store, StoreError, Vault, VaultError};
 use temoin_core::segment::{Sealed, State};
-use temoin_core::{audit, decide};
+use temoin_core::{audit, decide, origin};
 
-use crate::authoring::{CasesArgs, ExplainArgs, PacksArgs};
+use crate::authoring::{CasesArgs, CheckArgs, ExplainArgs, PacksArgs};
 use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat, hex};
 use crate::fault::Fault;
 use crate::init::{self, InitArgs};
 use crate::papers::{self, PapersArgs};
-use crate::{authoring, check, keep, rules, show, simulate, wiring};
+use crate::{authoring, check, keep, rules, schema, show, simulate, wiring};
 
 /// Lawful call recording beside an existing Asterisk.
 #[derive(Debug, Parser)]
@@ -48,7 +48,7 @@ enum Command {
     Serve,
     /// Look at configuration, policy, packs, sounds, keys and folders, and tell all that is wrong. Codes that begin
     /// with E must be mended (exit code 1); those with W are for a person to think about.
-    Check,
+    Check(CheckArgs),
     /// List calls, newest first.
     Calls(CallsArgs),
     /// Tell the story of one call, with reasons.
@@ -67,6 +67,11 @@ enum Command {
     Packs(PacksArgs),
     /// Explain a code that `check` tells, or what a pack asks for a purpose.
     Explain(ExplainArgs),
+    /// Print the JSON Schema of a policy, a pack or temoin.toml.
+    Schema {
+        /// Of what.
+        of: schema::Of,
+    },
     /// Replay calls of the past through a policy: what would be recorded, what not, and why.
     Simulate(simulate::Args),
     /// Look whether the journal is whole and the vault holds what the index says.
@@ -206,13 +211,14 @@ async fn command(cli: Cli) -> Outcome {
     let Cli { config, json, command } = cli;
     match command {
         Command::Serve => serve(&config).await,
-        Command::Check => look(&config, json),
+        Command::Check(args) => authoring::check(&config, &args, json).await,
         Command::Calls(args) => calls(&config, json, args).await,
         Command::Show { call } => story(&config, json, call).await,
         Command::Play(args) => play(&config, json, args).await,
         Command::Decide(args) => decide(args),
         Command::Cases(args) => authoring::run_cases(&args, json),
         Command::Packs(args) => authoring::list_packs(&config, &args, json),
+        Command::Schema { of } => print(&of.schema()),
         Command::Explain(args) => authoring::explain_topic(&config, &args, json),
         Command::Simulate(args) => dry_run(&config, json, args).await,
         Command::Verify => verify_all(&config, json).await,
@@ -225,8 +231,10 @@ async fn command(cli: Cli) -> Outcome {
 }
 
 async fn serve(file: &Path) -> Outcome {
-    let faults = check::look(file, SystemClock.now());
-    if !check::is_usable(&faults) {
+    let report = check::look(file, SystemClock.now());
+    let usable = report.is_usable();
+    let faults = report.faults;
+    if !usable {
         return Err(unusable(faults.into_iter().filter(|fault| fault.bars).collect()));
     }
     let (rules, config) = rules::load(file).map_err(unusable)?;
@@ -251,31 +259,6 @@ fn logs(config: &Config) {
         LogFormat::Text => lines.with_ansi(false).try_init(),
         LogFormat::Json => lines.json().try_init(),
     };
-}
-
-fn look(file: &Path, json: bool) -> Outcome {
-    if let Err(error) = std::fs::File::open(file) {
-        let hint = "name the file with --config, or put it there";
-        return Err(Failure::Unusable(vec![format!("{}: {error}; {hint}", file.display())]));
-    }
-    let faults = check::look(file, SystemClock.now());
-    let usable = check::is_usable(&faults);
-    if json {
-        print(&json!({ "usable": usable, "findings": faults }))?;
-    } else {
-        for fault in &faults {
-            say(format_args!("{fault}"))?;
-        }
-        let errors = faults.iter().filter(|fault| fault.is_error()).count();
-        let warnings = faults.len() - errors;
-        let verdict = match (usable, faults.len()) {
-            (_, 0) => "all well".to_owned(),
-            (true, _) => format!("usable: {errors} to mend, {warnings} to think about"),
-            (false, _) => format!("not usable: {errors} to mend, {warnings} to think about"),
-        };
-        say(format_args!("{verdict}"))?;
-    }
-    if faults.iter().any(Fault::is_error) { Err(Failure::Found) } else { Ok(()) }
 }
 
 async fn calls(file: &Path, json: bool, args: CallsArgs) -> Outcome {
@@ -403,7 +386,8 @@ fn decide(args: DecideArgs) -> Outcome {
     let unreadable =
         |error: &dyn std::fmt::Display| Failure::Unusable(vec![format!("{}: {error}", args.facts.display())]);
     read.map_err(|error| unreadable(&error))?;
-    let facts: Facts = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
+    let mut facts: Facts = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
+    origin::locate(&mut facts, &policy);
     print(&json!(decide::explain(&facts, &policy)))
 }
 

@@ -192,6 +192,9 @@ impl Engine {
             }
         };
         let now = self.desktop.clock.now();
+        let rules = Arc::clone(&self.rules.borrow());
+        let mixed = live.iter().filter(|live| live.parties.iter().any(|party| rules.is_stranger(party)));
+        let mixed: HashSet<CallId> = mixed.map(|live| live.call.clone()).collect();
         let alive: HashSet<&CallId> = live.iter().map(|live| &live.call).collect();
         for (_, call) in self.calls.iter().filter(|(id, _)| !alive.contains(id)) {
             let _ = call.send(CallEvent::Ended { at: now });
@@ -210,7 +213,7 @@ impl Engine {
             let (desktop, before, started) = (self.desktop.clone(), self.alive.before(), self.started);
             let closed = self.closed.clone();
             self.closing.spawn(async move {
-                restart::close_segments(desktop, before, started).await;
+                restart::close_segments(desktop, before, started, mixed).await;
                 closed.cancel();
             });
         }

@@ -1,9 +1,11 @@
 //! What an earlier run left: when it last watched, and segments that it could not close.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use temoin_core::id::CallId;
 use temoin_core::journal::{Entry, Link, What};
 use temoin_core::ports::{Change, SegmentQuery, StoreError};
 use temoin_core::reconcile;
@@ -52,11 +54,16 @@ impl Alive {
     }
 }
 
-/// Closes every segment that is open since before `started`: kept as far as somebody watched, erased beyond. Tries
-/// until the index takes it.
-pub async fn close_segments(desktop: Desktop, alive: Option<Timestamp>, started: Timestamp) {
+/// Closes every segment that is open since before `started`: kept as far as somebody watched, erased beyond. `mixed` are
+/// the calls in which somebody is who must not be recorded. Tries until the index takes it.
+pub async fn close_segments(
+    desktop: Desktop,
+    alive: Option<Timestamp>,
+    started: Timestamp,
+    mixed: HashSet<CallId>,
+) {
     let mut told = false;
-    while let Err(error) = try_to_close(&desktop, alive, started).await {
+    while let Err(error) = try_to_close(&desktop, alive, started, &mixed).await {
         if !std::mem::replace(&mut told, true) {
             tracing::error!(%error, "segments of an earlier run are not closed yet; it is tried again");
         }
@@ -68,6 +75,7 @@ async fn try_to_close(
     desktop: &Desktop,
     alive: Option<Timestamp>,
     started: Timestamp,
+    mixed: &HashSet<CallId>,
 ) -> Result<(), StoreError> {
     let store = &desktop.store;
     for record in store.segments(SegmentQuery::In(State::Open, u32::MAX)).await? {
@@ -78,7 +86,7 @@ async fn try_to_close(
         let story = store.story(&segment.call).await?;
         let story: Vec<Entry> = story.iter().filter_map(Link::entry).collect();
         let now = desktop.clock.now();
-        let closing = reconcile::close(&record, &story, alive, now);
+        let closing = reconcile::close(&record, &story, alive, now, mixed.contains(&segment.call));
         let entry =
             |what| Entry { at: now, call: Some(segment.call.clone()), segment: Some(segment.id), what };
         let since = alive.unwrap_or(segment.opened);

@@ -13,9 +13,13 @@ use crate::keep::Report;
 
 /// The site's zone, for people; UTC where the policy cannot be read.
 pub fn zone(config: &Config) -> TimeZone {
-    let text = std::fs::read_to_string(&config.policy).ok();
-    let name =
-        text.and_then(|text| text.parse::<toml::Table>().ok()?.get("timezone")?.as_str().map(str::to_owned));
+    std::fs::read_to_string(&config.policy).map_or(TimeZone::UTC, |text| zone_of(&text))
+}
+
+/// The zone that the text of a policy names; UTC where it cannot be read.
+pub fn zone_of(policy: &str) -> TimeZone {
+    let table = policy.parse::<toml::Table>().ok();
+    let name = table.and_then(|table| table.get("timezone")?.as_str().map(str::to_owned));
     name.and_then(|name| TimeZone::get(&name).ok()).unwrap_or(TimeZone::UTC)
 }
 

@@ -67,6 +67,11 @@ pub(crate) async fn vault_at(of: &VaultConfig) -> anyhow::Result<ObjectVault> {
     ObjectVault::local(&of.path, &of.key).await.context("the vault cannot be opened")
 }
 
+/// What the running PBX tells of itself.
+pub(crate) async fn probe(config: &Config) -> temoin_asterisk::Probe {
+    temoin_asterisk::probe(&config.asterisk).await
+}
+
 /// Runs until SIGTERM or SIGINT. SIGHUP reads policy and configuration anew.
 pub async fn serve(file: PathBuf, rules: Rules, config: Config) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);

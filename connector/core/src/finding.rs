@@ -117,6 +117,26 @@ codes! {
     Key = "E-KEY",
     /// A sound that is not there, or is none.
     Sound = "E-SOUND",
+    /// A file with secrets that others can read.
+    SecretOpen = "W-SECRET-OPEN",
+    /// The PBX does not answer.
+    PbxAway = "E-PBX-AWAY",
+    /// The PBX does not take our name and secret.
+    PbxLogin = "E-PBX-LOGIN",
+    /// The PBX lets us in and not do what is needed.
+    PbxPermission = "E-PBX-PERMISSION",
+    /// A version of the PBX that was never tested.
+    PbxVersion = "E-PBX-VERSION",
+    /// A part of the shipped dialplan that the PBX has not loaded.
+    PbxDialplan = "E-PBX-DIALPLAN",
+    /// A module that the PBX has not loaded.
+    PbxModule = "E-PBX-MODULE",
+    /// The clocks of the PBX and of this machine differ.
+    PbxClock = "E-PBX-CLOCK",
+    /// A folder or a sound that the PBX's user cannot use.
+    PbxFile = "E-PBX-FILE",
+    /// A file system that is nearly full.
+    Disk = "W-DISK",
 }
 
 impl Code {

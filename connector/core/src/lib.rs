@@ -21,6 +21,7 @@ pub mod journal;
 pub mod life;
 pub mod lint;
 pub mod number;
+pub mod origin;
 pub mod pack;
 pub mod papers;
 pub mod policy;

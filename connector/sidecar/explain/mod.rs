@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use temoin_core::finding::Code;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// What a code means.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -42,6 +42,8 @@ pub enum PartOf {
     Config,
     /// Commands of a shell.
     Shell,
+    /// What a PBX is told, by its files or on its command line.
+    Pbx,
 }
 
 /// What a code means; nothing where nobody wrote it down, which a test does not let pass.
@@ -76,6 +78,7 @@ impl fmt::Display for Page {
             PartOf::Pack => "in a pack",
             PartOf::Config => "in temoin.toml",
             PartOf::Shell => "in a shell",
+            PartOf::Pbx => "on the PBX",
         };
         writeln!(f, "{code}: {} ({severity})\n", about.title)?;
         writeln!(f, "{}\n", filled(&about.why))?;

@@ -30,12 +30,14 @@ pub(crate) struct Document<'a> {
     file: &'a str,
     text: &'a str,
     root: DeTable<'a>,
+    /// Where each line begins, in bytes.
+    lines: Vec<usize>,
 }
 
 impl<'a> Document<'a> {
     pub(crate) fn parse(file: &'a str, text: &'a str) -> Result<Self, Finding> {
         let unreadable = |at: Option<usize>, hint: String| {
-            let (line, column) = at.map(|offset| place(text, offset)).unzip();
+            let (line, column) = at.map(|offset| place(text, &line_starts(text), offset)).unzip();
             Finding {
                 file: file.to_owned(),
                 path: String::new(),
@@ -53,7 +55,7 @@ impl<'a> Document<'a> {
             let hint = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
             unreadable(error.span().map(|span| span.start), format!("not TOML: {hint}"))
         })?;
-        Ok(Self { file, text, root: table.into_inner() })
+        Ok(Self { file, text, root: table.into_inner(), lines: line_starts(text) })
     }
 
     /// The whole file, to be read.
@@ -69,7 +71,7 @@ impl<'a> Document<'a> {
 
     /// A fault at a path of this file: at the key itself, or at the nearest thing around it that exists.
     pub(crate) fn finding(&self, code: Code, path: &Path, hint: impl Into<String>) -> Finding {
-        let (line, column) = place(self.text, self.offset(path));
+        let (line, column) = place(self.text, &self.lines, self.offset(path));
         Finding {
             file: self.file.to_owned(),
             path: path.to_string(),
@@ -120,15 +122,19 @@ impl<'a> Document<'a> {
 }
 
 /// The line and the column, both from 1, of a byte of a text.
-fn place(text: &str, offset: usize) -> (u32, u32) {
+fn place(text: &str, lines: &[usize], offset: usize) -> (u32, u32) {
     let mut end = offset.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    let before = &text[..end];
-    let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let line = lines.partition_point(|start| *start <= end);
+    let start = line.checked_sub(1).and_then(|index| lines.get(index)).copied().unwrap_or(0);
+    let column = text[start..end].chars().count() + 1;
     (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
+}
+
+fn line_starts(text: &str) -> Vec<usize> {
+    std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
 }
 
 /// A table that is being read.

@@ -73,8 +73,6 @@ pub(super) fn put(
         ("duty", cases.iter().any(|case| case.combined.duty == CombinedDuty::Must)),
         ("interest", basis(Basis::LegitimateInterest)),
         ("consent", basis(Basis::Consent)),
-        ("withheld", cases.iter().any(|case| !case.combined.objection_offered)),
-        ("approval", cases.iter().any(|case| !case.approvals().is_empty())),
     ]);
     let named = by_purpose(cases);
     let interest = |case: &&Case<'_>| case.bases().contains(&Basis::LegitimateInterest);
@@ -92,7 +90,6 @@ pub(super) fn put(
         ("source", Rows::Known(sources(cases, phrases))),
         ("pack", Rows::Known(packs.rows(phrases))),
         ("never", Rows::Known(never(policy, cases, phrases))),
-        ("obligation", Rows::Known(obligations(cases))),
     ]);
 }
 
@@ -157,10 +154,6 @@ fn purpose_row(purpose: &Purpose, cases: &[&Case<'_>], phrases: &Phrases) -> Row
 impl Case<'_> {
     fn bases(&self) -> BTreeSet<Basis> {
         self.force.rules.iter().filter_map(|rule| rule.rule.basis).collect()
-    }
-
-    fn approvals(&self) -> BTreeSet<&str> {
-        self.force.rules.iter().filter_map(|rule| rule.rule.access.approval.as_deref()).collect()
     }
 
     /// Countries for which an instrument of transfer is asked.
@@ -330,11 +323,4 @@ fn never(policy: &Policy, cases: &[Case<'_>], phrases: &Phrases) -> Vec<Row> {
     let never: BTreeSet<&str> =
         NEVER.into_iter().chain(files.flat_map(|pack| pack.never.iter().map(|n| &**n))).collect();
     never.into_iter().map(|never| Row::from([("what", phrases.say("never", never).into())])).collect()
-}
-
-fn obligations(cases: &[Case<'_>]) -> Vec<Row> {
-    let rules = cases.iter().flat_map(|case| &case.force.rules);
-    let named: BTreeSet<(&str, &str)> =
-        rules.flat_map(|r| r.rule.obligations.iter().map(|o| (&**o, &*r.rule.reference))).collect();
-    named.into_iter().map(|(what, rule)| Row::from([("what", what.into()), ("rule", rule.into())])).collect()
 }

@@ -247,7 +247,7 @@ impl Packs {
     }
 
     fn rows(&self, phrases: &Phrases) -> Vec<Row> {
-        let row = |(pack, hash): &(Pack, String)| {
+        let row = |(pack, _): &(Pack, String)| {
             let status: Status = pack.status;
             Row::from([
                 ("id", (&*pack.id).into()),
@@ -256,7 +256,6 @@ impl Packs {
                 ("status", phrases.say("status", status.as_str()).into()),
                 ("reviewed", phrases.date(pack.reviewed_on).into()),
                 ("due", phrases.date(pack.review_due).into()),
-                ("hash", hash.as_str().into()),
             ])
         };
         self.0.iter().map(row).collect()

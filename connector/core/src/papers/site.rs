@@ -36,7 +36,6 @@ pub(super) fn put(context: &mut Context, policy: &Policy, cases: &[Case<'_>], ph
         ("council", council(policy, phrases)),
         ("agents", site.agents.len().into()),
         ("informed", informed.into()),
-        ("not_informed", (site.agents.len() - informed).into()),
         ("exempt", (exempt.extensions.len() + exempt.agents.len() + exempt.numbers.len()).into()),
     ]);
     let markets = || site.lines.values().flat_map(|line| &line.markets);
@@ -48,7 +47,6 @@ pub(super) fn put(context: &mut Context, policy: &Policy, cases: &[Case<'_>], ph
         ("gdpr", gdpr),
         ("campaigns", !site.campaigns.is_empty()),
         ("exceptions", !site.exceptions.is_empty()),
-        ("card", site.overlays.iter().any(|overlay| &**overlay == "pci")),
     ]);
     let named: Vec<_> = site.agents.values().collect();
     context.tables.extend([

@@ -27,6 +27,7 @@ use crate::event::{Arrival, CallEvent, Party};
 use crate::facts::{Facts, Leg};
 use crate::id::{CallId, LegId, OrderNo, SegmentId};
 use crate::journal::{Entry, What};
+use crate::origin;
 use crate::policy::Policy;
 use crate::ports::{CallRecord, SegmentRecord};
 use crate::talk::Talk;
@@ -240,7 +241,7 @@ impl Session {
         seed: [u8; 32],
     ) -> Self {
         Self {
-            talk: Talk::begin(facts_of(&record, &leg, language)),
+            talk: Talk::begin(facts_of(&record, &leg, language, &rules)),
             rules,
             chance: Chance { seed, used: 0 },
             leg,
@@ -427,10 +428,10 @@ fn after(now: Timestamp, while_: std::time::Duration) -> Timestamp {
 }
 
 /// What is known when a customer arrives.
-fn facts_of(record: &CallRecord, leg: &LegId, language: Option<String>) -> Facts {
+fn facts_of(record: &CallRecord, leg: &LegId, language: Option<String>, rules: &Rules) -> Facts {
     let mut customer = Leg::new(leg.0.as_str(), LegKind::Customer);
     customer.number = record.number.as_deref().map(Into::into);
-    Facts {
+    let mut facts = Facts {
         at: record.started,
         call_start: Some(record.started),
         line: record.line.as_str().into(),
@@ -440,7 +441,9 @@ fn facts_of(record: &CallRecord, leg: &LegId, language: Option<String>) -> Facts
         legs: vec![customer],
         flags: BTreeSet::new(),
         sampling: Default::default(),
-    }
+    };
+    origin::locate(&mut facts, &rules.policy);
+    facts
 }
 
 fn names<'p>(purposes: impl IntoIterator<Item = &'p Purpose>) -> Vec<String> {

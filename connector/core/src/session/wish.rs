@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Asked, Link, Phase, Session};
+use super::{Asked, Link, Phase, Rules, Session};
 use crate::command::{Command, Notice, Order};
 use crate::decide::{self, Decision, decide};
 use crate::event::{Party, Role};
@@ -120,18 +120,11 @@ impl Session {
         }
         let mut stranger = false;
         for party in &self.parties {
-            if party.customer_of.is_some() {
-                stranger = true;
-                continue;
-            }
-            let mut leg = Leg::new(party.leg.0.as_str(), LegKind::Agent);
-            leg.extension = party.extension.as_deref().map(Into::into);
-            leg.agent = self.agent_of(party).map(Into::into);
             // An exempt extension needs no agent to be exempt; anybody else without one is a stranger.
-            if leg.agent.is_none() && !leg.is_exempt(&rules.policy) {
+            let Some(leg) = rules.leg_of(party) else {
                 stranger = true;
                 continue;
-            }
+            };
             if crate::sabotage::is("skip-exempt") && leg.is_exempt(&rules.policy) {
                 continue;
             }
@@ -192,8 +185,7 @@ impl Session {
     }
 
     pub(super) fn agent_of(&self, party: &Party) -> Option<String> {
-        let by_extension = || self.rules.desk.extensions.get(party.extension.as_deref()?).cloned();
-        party.agent.clone().or_else(by_extension)
+        self.rules.agent_of(party)
     }
 
     /// Writes the decision down where it changed, and gives the call its one word.
@@ -263,6 +255,27 @@ impl Session {
         if ends {
             self.order(Order::HangUp, Asked::HangUp);
         }
+    }
+}
+
+impl Rules {
+    /// Whether this is nobody whom a recording may hold: unknown, another call's customer, or exempt.
+    pub fn is_stranger(&self, party: &Party) -> bool {
+        self.leg_of(party).is_none_or(|leg| leg.is_exempt(&self.policy))
+    }
+
+    /// Who this is; `None`: nobody knows, or another call's customer.
+    fn leg_of(&self, party: &Party) -> Option<Leg> {
+        let mut leg = Leg::new(party.leg.0.as_str(), LegKind::Agent);
+        leg.extension = party.extension.as_deref().map(Into::into);
+        leg.agent = self.agent_of(party).map(Into::into);
+        let is_known = leg.agent.is_some() || leg.is_exempt(&self.policy);
+        (party.customer_of.is_none() && is_known).then_some(leg)
+    }
+
+    fn agent_of(&self, party: &Party) -> Option<String> {
+        let by_extension = || self.desk.extensions.get(party.extension.as_deref()?).cloned();
+        party.agent.clone().or_else(by_extension)
     }
 }
 

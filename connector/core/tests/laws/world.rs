@@ -345,9 +345,11 @@ impl World {
                 _ => None,
             })
             .collect();
+        let stranger = self.parties().iter().any(|party| self.rules.is_stranger(party));
         for id in open {
             let segment = self.segment(id);
-            let closing = temoin_core::reconcile::close(&segment, &story, Some(self.at(alive)), now);
+            let alive = Some(self.at(alive));
+            let closing = temoin_core::reconcile::close(&segment, &story, alive, now, stranger);
             self.closed.insert(id, closing);
             self.reconciled.insert(id);
         }

@@ -41,7 +41,7 @@ impl From<ActionError> for Trouble {
 }
 
 /// What we ask of the AMI user, and the class that gives it.
-const ACTIONS: [(&str, &str); 8] = [
+pub(crate) const ACTIONS: [(&str, &str); 8] = [
     ("MixMonitor", "system"),
     ("StopMixMonitor", "call"),
     ("Status", "call"),

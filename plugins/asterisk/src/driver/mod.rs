@@ -10,7 +10,7 @@
 mod exempt;
 mod hook;
 mod hub;
-mod links;
+pub(crate) mod links;
 mod look;
 mod playing;
 mod recorder;
