@@ -2,7 +2,7 @@
 //!
 //! Records of a PBX ([`source`], [`format`], [`cel`]) or of our own index ([`index`]) become contacts ([`contact`]);
 //! contacts of one call are put together ([`replay`]); each call goes through the hook, the lots and the decision
-//! ([`run`], [`facts`], [`lots`]), by the same functions that a live call uses; what came of it is counted ([`tally`]) and reported
+//! ([`run`], [`hook`], [`facts`], [`lots`]), by the same functions that a live call uses; what came of it is counted ([`tally`]) and reported
 //! ([`report`], [`text`], [`html`], [`svg`], [`wilson`]). Memory does not grow with the files: one record, the calls that are open (at most
 //! [`replay::MOST`]), and counts.
 //!
@@ -14,6 +14,7 @@ pub mod contact;
 pub mod csv;
 pub mod facts;
 pub mod format;
+pub mod hook;
 pub mod html;
 pub mod index;
 pub mod lots;

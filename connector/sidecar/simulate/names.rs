@@ -107,7 +107,7 @@ pub struct Names {
 }
 
 /// Who sits at an endpoint.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Seat {
     /// The agent.
     pub agent: Option<Arc<str>>,

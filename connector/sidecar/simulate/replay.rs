@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use temoin_core::words::Reason;
 
 use super::contact::Contact;
-use super::run::{Life, Run, Verdicts};
+use super::run::{Left, Life, Run};
 
 /// So many calls may be open at once.
 pub const MOST: usize = 16_384;
@@ -181,6 +181,19 @@ impl<'p, 'w> Replay<'p, 'w> {
             self.failed = Some(error);
         }
     }
+}
+
+/// What became of a call under one policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdicts {
+    /// Its line.
+    pub line: Option<Arc<str>>,
+    /// The agent of its first talk.
+    pub agent: Option<Arc<str>>,
+    /// Why it was not decided.
+    pub left: Option<Left>,
+    /// By purpose of the run.
+    pub reasons: Vec<(usize, Reason)>,
 }
 
 impl Verdicts {

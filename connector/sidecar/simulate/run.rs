@@ -5,7 +5,7 @@
 //! records cannot tell (codes an agent pressed, a contract talk, an objection in the talk) did not happen.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -17,8 +17,10 @@ use temoin_core::words::{Direction, Function, Prerequisite, Purpose, Reason, Wor
 
 use super::contact::{Contact, Endpoint};
 use super::facts::{agent_leg, customer_leg, facts};
+use super::hook::{Hook, Known};
 use super::lots::Lots;
 use super::names::{Names, Seat};
+use super::replay::Verdicts;
 use super::tally::{OTHERS, Storage, Table, Unknown};
 
 /// What is asked of a simulation, beside policies and records.
@@ -62,7 +64,7 @@ impl Left {
 pub struct Life {
     line: Option<usize>,
     queue: Option<Arc<str>>,
-    hook: Option<Arc<Hook>>,
+    hook: Option<Rc<Hook>>,
     drawn: BTreeMap<Arc<str>, bool>,
     /// The lots it took part in.
     lots: Vec<Stake>,
@@ -106,16 +108,6 @@ impl Default for Life {
     }
 }
 
-/// What a caller hears on arriving, for as long as the calendar does not change it.
-#[derive(Debug)]
-struct Hook {
-    steady: Range<Timestamp>,
-    day: Arc<str>,
-    heard: Option<BTreeSet<Purpose>>,
-    may_refuse: bool,
-    asks: bool,
-}
-
 /// A line, and where its purposes stand among all.
 struct Place<'p> {
     line: &'p Line,
@@ -134,7 +126,7 @@ pub struct Run<'p> {
     by_name: HashMap<Arc<str>, usize>,
     /// All purposes of all lines, by name.
     pub purposes: Vec<Purpose>,
-    hooks: HashMap<HookKey, Arc<Hook>>,
+    hooks: HashMap<HookKey, Rc<Hook>>,
     queues: HashMap<Box<[u8]>, Arc<str>>,
     /// Lots by campaign.
     pub lots: BTreeMap<Arc<str>, Lots>,
@@ -239,7 +231,8 @@ impl<'p> Run<'p> {
             _ if near.is_known() => Direction::Outbound,
             _ => Direction::Inbound,
         });
-        if life.hook.is_none() {
+        let arrives = life.hook.is_none();
+        if arrives {
             let hook = self.arrive(at, direction, &near, life.queue.as_ref(), contact, began);
             self.places[at].announced += u64::from(hook.heard.is_some());
             life.hook = Some(hook);
@@ -254,7 +247,7 @@ impl<'p> Run<'p> {
             if direction != Direction::Inbound && contact.near != Endpoint::Nobody {
                 agents.insert(0, (contact.near, near));
             }
-            self.talk(life, at, direction, &agents, contact, began, talk);
+            self.talk(life, at, direction, (arrives, &agents), contact, began, talk);
         }
     }
 
@@ -280,7 +273,7 @@ impl<'p> Run<'p> {
         queue: Option<&Arc<str>>,
         contact: &Contact<'_>,
         began: Timestamp,
-    ) -> Arc<Hook> {
+    ) -> Rc<Hook> {
         let agent = if direction == Direction::Internal { near.agent.clone() } else { None };
         let line = self.places[at].line;
         let mut facts = facts(line, direction, queue, began, began);
@@ -301,12 +294,13 @@ impl<'p> Run<'p> {
         });
         let has_key =
             |function| announce.as_ref().is_some_and(|announce| announce.keys.contains_key(&function));
-        let hook = Arc::new(Hook {
+        let hook = Rc::new(Hook {
             steady: steady(line, self.policy, began),
             day: line.zone.day(began).to_string().into(),
             heard: prompt.map(|prompt| prompt.purposes.clone()),
             may_refuse: has_key(Function::Object),
             asks: has_key(Function::Accept),
+            known: Default::default(),
         });
         if self.hooks.len() >= MOST_HOOKS {
             self.hooks.clear();
@@ -321,7 +315,7 @@ impl<'p> Run<'p> {
         life: &mut Life,
         at: usize,
         direction: Direction,
-        agents: &[(Endpoint<'_>, Seat)],
+        (arrives, agents): (bool, &[(Endpoint<'_>, Seat)]),
         contact: &Contact<'_>,
         began: Timestamp,
         (since, seconds): (Timestamp, u32),
@@ -334,41 +328,77 @@ impl<'p> Run<'p> {
             }
             return;
         }
+        let hook = life.hook.clone();
+        // Who talks as he arrived, to one agent, and says nothing of his own is like others.
+        let says_nothing = self.settings.refusing == 0 && self.settings.consenting == 0 && !contact.refused;
+        let alike = match (&hook, agents) {
+            (Some(hook), [(_, seat)]) if arrives && says_nothing && hook.steady.contains(&since) => {
+                Some((hook, seat))
+            }
+            _ => None,
+        };
+        if life.agent.is_none() {
+            life.agent = agents.iter().find_map(|(_, seat)| seat.agent.clone());
+        }
+        let known = alike.and_then(|(hook, seat)| hook.known.borrow().get(seat).cloned());
+        if let Some(known) = known {
+            let mut drawn = false;
+            for stake in &known.lots {
+                drawn |= self.draw(life, stake.clone(), contact.call);
+            }
+            if !drawn {
+                life.marks =
+                    known.reasons.iter().map(|reason| Mark { reason: *reason, seconds: 0 }).collect();
+                return self.lacks(at, &known.missing);
+            }
+        }
+
         let line = self.places[at].line;
         let mut facts = facts(line, direction, life.queue.as_ref(), since, began);
-        let hook = life.hook.as_deref();
         if direction != Direction::Internal {
             facts.legs.push(customer_leg(direction, contact));
         }
         facts.legs.extend(agents.iter().enumerate().map(|(place, (_, seat))| agent_leg(place, seat)));
         let outer = if direction == Direction::Internal { facts.legs.len() } else { 1 };
         for leg in &mut facts.legs[..outer] {
-            leg.heard = hook.and_then(|hook| hook.heard.clone());
+            leg.heard = hook.as_ref().and_then(|hook| hook.heard.clone());
         }
-        self.answer(&mut facts, hook, contact);
-        facts.sampling.drawn = std::mem::take(&mut life.drawn);
+        self.answer(&mut facts, hook.as_deref(), contact);
+        facts.sampling.drawn = life.drawn.clone();
         for stake in stakes(&facts, self.policy) {
-            if !facts.sampling.drawn.contains_key(&stake.campaign) {
-                let lots = self.lots.entry(stake.campaign.clone()).or_default();
-                let drawn = lots.draw(&stake, &self.settings.key, &call(contact.call));
-                facts.sampling.drawn.insert(stake.campaign.clone(), drawn);
-                life.lots.push(stake);
+            if !life.drawn.contains_key(&stake.campaign) {
+                self.draw(life, stake, contact.call);
             }
         }
+        facts.sampling.drawn = life.drawn.clone();
         let decision = decide(&facts, self.policy);
-        life.drawn = std::mem::take(&mut facts.sampling.drawn);
-        if life.agent.is_none() {
-            life.agent = agents.iter().find_map(|(_, seat)| seat.agent.clone());
-        }
-        let is_first = life.marks.is_empty();
-        if is_first {
+        if life.marks.is_empty() {
             let lacking = decision.purposes.values().filter(|v| v.reason == Reason::PrerequisiteMissing);
             let missing: BTreeSet<Prerequisite> = lacking.flat_map(|v| &v.missing).copied().collect();
-            for prerequisite in missing {
-                self.places[at].missing[prerequisite as usize] += 1;
+            self.lacks(at, &missing);
+            let no_lot_fell = !life.drawn.values().any(|drawn| *drawn);
+            if let Some((hook, seat)) = alike.filter(|_| no_lot_fell && !decision.record) {
+                let reasons = decision.purposes.values().map(|verdict| verdict.reason).collect();
+                let known = Known { lots: life.lots.clone(), reasons, missing };
+                hook.known.borrow_mut().insert(seat.clone(), Rc::new(known));
             }
         }
         life.note(&decision, since, u64::from(seconds));
+    }
+
+    fn draw(&mut self, life: &mut Life, stake: Stake, id: &[u8]) -> bool {
+        let lots = self.lots.entry(stake.campaign.clone()).or_default();
+        let drawn = lots.draw(&stake, &self.settings.key, &call(id));
+        life.drawn.insert(stake.campaign.clone(), drawn);
+        life.lots.push(stake);
+        drawn
+    }
+
+    /// Counts what is missing on file for a call.
+    fn lacks(&mut self, at: usize, missing: &BTreeSet<Prerequisite>) {
+        for prerequisite in missing {
+            self.places[at].missing[*prerequisite as usize] += 1;
+        }
     }
 
     /// What the customer says to the announcement.
@@ -432,19 +462,6 @@ impl<'p> Run<'p> {
             reasons: place.purposes.iter().zip(&life.marks).map(|(at, mark)| (*at, mark.reason)).collect(),
         }
     }
-}
-
-/// What became of a call under one policy.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdicts {
-    /// Its line.
-    pub line: Option<Arc<str>>,
-    /// The agent of its first talk.
-    pub agent: Option<Arc<str>>,
-    /// Why it was not decided.
-    pub left: Option<Left>,
-    /// By purpose of the run.
-    pub reasons: Vec<(usize, Reason)>,
 }
 
 impl Life {
