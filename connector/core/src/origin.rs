@@ -86,7 +86,7 @@ mod tests {
             ("0033 1 99 00 12 34", "FR", NumberPrefix),
             ("01 99 00 12 34", "FR", NumberPrefix),
             ("+33639981234", "FR", MobilePrefix),
-            ("+4930 2300 0123", "DE", NumberPrefix),
+            ("+49 30 23125 123", "DE", NumberPrefix),
             // The plan of North America does not tell mobiles from fixed lines, but the countries.
             ("+1 212 555 0123", "US", MobilePrefix),
             // Too short to be anybody's, but somebody wrote that country down.
@@ -163,11 +163,11 @@ mod tests {
         let mobile = rules("\"FR\", \"DE\"", Some("+33639981234"));
         assert!(has(&mobile, "fr") && has(&mobile, "de"), "{mobile:?}");
         // A German who calls the French line is under both laws.
-        let german = rules("\"FR\"", Some("+493023000123"));
+        let german = rules("\"FR\"", Some("+49 3023125123"));
         assert!(has(&german, "fr") && has(&german, "de"), "{german:?}");
-        // Nobody wrote a pack for Italy.
-        let italian = rules("\"FR\"", Some("+390612345678"));
-        assert!(has(&italian, "fr") && has(&italian, "default-strict"), "{italian:?}");
+        // Nobody wrote a pack for Australia.
+        let australian = rules("\"FR\"", Some("+61270100123"));
+        assert!(has(&australian, "fr") && has(&australian, "default-strict"), "{australian:?}");
         assert!(!has(&french, "default-strict"), "{french:?}");
     }
 
@@ -175,9 +175,9 @@ mod tests {
     fn what_is_known_already_goes_before_the_number() {
         let policy = policy("\"FR\"");
         let text = r#"{"at":"2026-10-06T09:00:00Z","line":"accueil","legs":[
-            {"id":"c1","kind":"customer","number":"+493023000123","market":"FR"},
-            {"id":"c2","kind":"other","number":"+493023000123","evidence":[{"territory":"BE","source":"stated"}]},
-            {"id":"a1","kind":"agent","number":"+493023000123"}]}"#;
+            {"id":"c1","kind":"customer","number":"+49 3023125123","market":"FR"},
+            {"id":"c2","kind":"other","number":"+49 3023125123","evidence":[{"territory":"BE","source":"stated"}]},
+            {"id":"a1","kind":"agent","number":"+49 3023125123"}]}"#;
         let mut facts = Facts::from_json(text).unwrap();
         let before = facts.clone();
         locate(&mut facts, &policy);
