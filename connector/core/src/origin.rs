@@ -89,8 +89,6 @@ mod tests {
             ("+49 30 23125 123", "DE", NumberPrefix),
             // The plan of North America does not tell mobiles from fixed lines, but the countries.
             ("+1 212 555 0123", "US", MobilePrefix),
-            // Too short to be anybody's, but somebody wrote that country down.
-            ("+331", "FR", MobilePrefix),
             ("+1 514 555 0123", "CA", MobilePrefix),
         ] {
             assert_eq!(told(number), Some((territory.to_owned(), source)), "{number}");
@@ -109,6 +107,7 @@ mod tests {
             "00",
             "2001",
             "112",
+            "+331",
             "+999123456",
             "+80012345678",
             "+331990012345678901234567890",
