@@ -4,11 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use jiff::ToSpan as _;
 use serde_json::{Value, json};
 use temoin_core::decide::decide;
 use temoin_core::facts::Facts;
 use temoin_core::pack;
 use temoin_core::policy::Policy;
+use temoin_core::time::Bound;
 use temoin_core::words::Reason;
 use tempfile::TempDir;
 
@@ -312,4 +314,77 @@ fn the_text_is_as_it_was() {
         fs::write(here("cdr.txt"), &text).expect("a file");
     }
     assert_eq!(text, fs::read_to_string(here("cdr.txt")).expect("the text"));
+}
+
+/// Every policy that people start from can be tried on records: each line is found by its number, each agent by his
+/// extension, every call is decided, and no campaign records more than it may.
+#[test]
+fn every_example_policy_can_be_tried() {
+    let folder = TempDir::new().expect("a folder");
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/policies");
+    let files = fs::read_dir(examples).expect("examples").map(|entry| entry.expect("an entry").path());
+    let files: Vec<_> =
+        files.filter(|path| path.extension().is_some_and(|ending| ending == "toml")).collect();
+    assert!(files.len() >= 8, "{files:?}");
+    for file in files {
+        let text = fs::read_to_string(&file).expect("a policy");
+        let policy = Policy::load(("policy.toml", &text), pack::shipped()).expect("a readable policy");
+        let site = policy.site();
+        // In the second week of the first campaign.
+        let day = |bound| match bound {
+            Bound::Day(day) => day,
+            Bound::Moment(moment) => moment.date(),
+        };
+        let from = site.campaigns.values().map(|campaign| day(campaign.from)).min();
+        let day = from.map_or_else(|| "2026-10-06".to_owned(), |from| (from + 7.days()).to_string());
+        let agents: Vec<_> = site.agents.keys().enumerate().map(|(n, agent)| (2001 + n, agent)).collect();
+        let map: String = agents.iter().map(|(n, agent)| format!("{n} = \"{agent}\"\n")).collect();
+        let map_file = folder.path().join("map.toml");
+        fs::write(&map_file, format!("[endpoints]\n{map}")).expect("a map");
+        let mut records = String::new();
+        let mut calls = 0;
+        for line in site.lines.values() {
+            let number = line.numbers.first().expect("a line of an example has a number");
+            for (n, _) in agents.iter().cycle().take(3 * agents.len()) {
+                calls += 1;
+                records += &format!(
+                    "\"\",\"anonymous\",\"{number}\",\"in\",\"\",\"PJSIP/trunk-{calls:08x}\",\"PJSIP/{n}-{calls:08x}\",\"Dial\",\
+                     \"PJSIP/{n}\",\"{day} 10:00:00\",\"{day} 10:00:10\",\"{day} 10:01:50\",110,100,\"ANSWERED\",\
+                     \"DOCUMENTATION\",\"1791187200.{calls}\",\"\"\n"
+                );
+            }
+        }
+        let csv = folder.path().join("Master.csv");
+        fs::write(&csv, records).expect("records");
+        let output = Command::new(env!("CARGO_BIN_EXE_temoin"))
+            .args(["simulate", "--json", "--policy"])
+            .args([&file, Path::new("--map"), &map_file, &csv])
+            .output()
+            .expect("the program runs");
+        let name = file.display();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let tried = &report["policy"];
+        assert_eq!(
+            (&report["calls"], &tried["decided"]),
+            (&json!(calls), &json!(calls)),
+            "{name}: {tried:#}"
+        );
+        for line in tried["lines"].as_array().expect("lines") {
+            let not = line["not_recorded"].as_object().expect("reasons").values().filter_map(Value::as_u64);
+            let sum = not.sum::<u64>() + line["recorded"].as_u64().expect("a count");
+            assert_eq!(json!(sum), line["calls"], "{name}: {line:#}");
+            assert!(!line["name"].as_str().expect("a name").is_empty());
+        }
+        let named: std::collections::BTreeSet<&str> = tried["lines"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|line| line["name"].as_str())
+            .collect();
+        assert_eq!(named.len(), site.lines.len(), "{name}: {named:?}");
+        for campaign in tried["campaigns"].as_array().expect("campaigns") {
+            assert_ne!(campaign["total"]["verdict"], "over", "{name}: {campaign:#}");
+        }
+    }
 }
