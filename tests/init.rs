@@ -44,7 +44,7 @@ fn look(config: &Path) -> Vec<Fault> {
 fn unexpected(config: &Path) -> Vec<String> {
     let faults = look(config);
     assert!(!faults.iter().any(|fault| fault.bars), "serve would not start: {faults:#?}");
-    let peoples = ["E-PREREQUISITE", "E-NO-NECESSITY", "W-AGENT-NO-NOTICE"];
+    let peoples = ["E-PREREQUISITE", "E-NO-NECESSITY", "E-PLACEHOLDER", "W-AGENT-NO-NOTICE"];
     // What the packs say of themselves, and that a minimum of the FCA outlasts what is usual in the United Kingdom.
     let packs = [
         "W-PACK-STATUS",
@@ -139,13 +139,18 @@ fn once_people_have_supplied_theirs_nothing_is_left_to_mend() {
     let made =
         make(&InitArgs { purposes: vec!["quality".into()], ..args(folder.path()) }).expect("two files");
     let before = look(&made.config).iter().filter(|fault| fault.is_error()).count();
-    assert_eq!(before, 4, "the necessity, the register, the impact assessment, the works council");
+    assert_eq!(
+        before, 8,
+        "site, controller, contact and number; the necessity, the register, the impact assessment, the works council"
+    );
     let policy = fs::read_to_string(&made.policy).expect("the policy");
     let supplied = policy
         .replace(
             "necessity = \"\"",
             "necessity = \"Les tickets ne disent pas pourquoi les clients rappellent.\"",
         )
+        .replace("\"TODO\"", "\"Durand SA\"")
+        .replace("+0000001", "+33199000100")
         .replace("register_entry = \"\"", "register_entry = \"RT-1\"")
         .replace("dpia = \"\"", "dpia = \"AIPD-1\"")
         .replace("works_council = {}", "works_council = { consulted = 2026-06-18, minutes = \"CSE-6\" }")

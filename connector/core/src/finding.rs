@@ -89,6 +89,8 @@ codes! {
     KeyClash = "E-KEY-CLASH",
     /// A market none of whose languages a prompt speaks.
     Language = "W-LANGUAGE",
+    /// A value that was never filled in.
+    Placeholder = "E-PLACEHOLDER",
     /// A campaign that does not say why it is needed.
     NoNecessity = "E-NO-NECESSITY",
     /// Training without an end.

@@ -69,6 +69,7 @@ fn check_site(site: File<'_>, packs: &[File<'_>], findings: &Findings) {
         lint.check_exceptions();
     }
     lint.check_transfers();
+    lint.check_placeholders();
 }
 
 /// A site policy under examination.

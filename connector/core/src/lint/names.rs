@@ -1,4 +1,4 @@
-//! Names in a policy that lead nowhere.
+//! Names in a policy that lead nowhere, and values that were never filled in.
 
 use std::sync::Arc;
 
@@ -44,6 +44,28 @@ impl Lint<'_> {
             self.check_purpose(Path::of("tighten") / purpose.as_str(), purpose);
         }
         self.findings.count() == before
+    }
+
+    /// What callers are told and the papers say must be somebody's real name, address and number.
+    pub(super) fn check_placeholders(&self) {
+        let site = self.policy.site();
+        let controller = Path::of("controller");
+        let told = [
+            (Path::of("site"), &site.name),
+            (&controller / "name", &site.controller.name),
+            (&controller / "contact", &site.controller.contact),
+        ];
+        for (at, _) in told.iter().filter(|(_, value)| matches!(value.trim(), "" | "TODO")) {
+            self.report(Code::Placeholder, at, "nobody filled this in");
+        }
+        for line in self.lines() {
+            let at = Path::of("lines") / &*line.name / "numbers";
+            // No country's code begins with 0.
+            let numbers = line.numbers.iter().enumerate().filter(|(_, number)| number.starts_with("+0"));
+            for (index, _) in numbers {
+                self.report(Code::Placeholder, &(&at / index), "this is nobody's number");
+            }
+        }
     }
 
     fn check_packs(&self, at: &Path, ids: &[Arc<str>], kind: PackKind) {
