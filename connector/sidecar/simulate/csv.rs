@@ -1,5 +1,5 @@
 //! Lines of comma-separated values as PBXs write them: quoted or not, quotes doubled or (FreeSWITCH) simply left in, a
-//! line break inside quotes, CRLF, any bytes. One record is in memory at a time, and none is longer than [`LONGEST`].
+//! line break inside quotes, CRLF, any bytes. One record is in memory at a time, and none is longer than `LONGEST`.
 
 use std::io::{self, BufRead, Read as _};
 use std::ops::Range;

@@ -5,7 +5,7 @@
 //!   `cdr.conf` logs them, then peeraccount, linkedid and sequence where it asks for the new columns. Times are local
 //!   (or UTC with `usegmtime`; say so by `--timezone UTC`). Talk is counted from the answer, so the wait in a queue
 //!   that answers first is in it.
-//! - **asterisk-cel**: `cel_custom` as in the sample configuration (module [`cel`](super::cel)).
+//! - **asterisk-cel**: `cel_custom` as in the sample configuration (module [`super::cel`]).
 //! - **freeswitch-cdr**: `cdr_csv` with the template `example`: caller_id_name, caller_id_number, destination_number,
 //!   context, start, answer, end, duration, billsec, hangup_cause, uuid, bleg_uuid, accountcode, read and write codec.
 //!   One record for the a-leg of a call, as configured by default. Who called is its accountcode, who answered its

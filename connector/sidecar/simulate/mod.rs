@@ -1,8 +1,8 @@
 //! `temoin simulate`: the calls of the past through a policy, before it is put in force.
 //!
-//! Records of a PBX ([`source`], [`format`], [`cel`]) or of our own index ([`index`]) become contacts ([`contact`]);
+//! Records of a PBX ([`source`], [`mod@format`], [`cel`]) or of our own index ([`index`]) become contacts ([`contact`]);
 //! contacts of one call are put together ([`replay`]); each call goes through the hook, the lots and the decision
-//! ([`run`], [`hook`], [`facts`], [`lots`]), by the same functions that a live call uses; what came of it is counted ([`tally`]) and reported
+//! ([`mod@run`], [`hook`], [`facts`], [`lots`]), by the same functions that a live call uses; what came of it is counted ([`tally`]) and reported
 //! ([`report`], [`text`], [`html`], [`svg`], [`wilson`]). Memory does not grow with the files: one record, the calls that are open (at most
 //! [`replay::MOST`]), and counts.
 //!

@@ -181,7 +181,7 @@ fn day(at: Timestamp) -> Date {
     jiff::tz::TimeZone::UTC.to_datetime(at).date()
 }
 
-/// Names that records have and nobody knows, and how often; only the first [`MOST_UNKNOWN`] are remembered.
+/// Names that records have and nobody knows, and how often; only the first `MOST_UNKNOWN` are remembered.
 #[derive(Clone, Debug, Default)]
 pub struct Unknown(BTreeMap<Box<[u8]>, u64>);
 
