@@ -41,6 +41,14 @@ pub enum Order {
     Silence,
     /// Push the dead-man timer out: without a beat the PBX takes the caller on without us.
     Beat,
+    /// Leave with the customer's leg, in the hook, what the dialplan plays to him as a contract talk begins, and the key
+    /// by which he objects while it plays.
+    Prepare {
+        /// The sound.
+        step: Media,
+        /// The key, where he has one.
+        object: Option<String>,
+    },
     /// Give the call back to the dialplan, with these variables set on the customer's channel.
     Release(Release),
     /// Start the PBX's own recorder on the customer's leg, both sides apart, into the segment's two files.

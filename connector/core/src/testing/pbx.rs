@@ -118,7 +118,7 @@ impl State {
                 }
             }
             Order::Release(_) => channel.in_hook = false,
-            Order::Beat | Order::Record(_) | Order::Stop => {}
+            Order::Prepare { .. } | Order::Beat | Order::Record(_) | Order::Stop => {}
         }
         Ok(Reply::default())
     }
