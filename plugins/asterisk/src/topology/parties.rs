@@ -119,6 +119,7 @@ impl Topology {
             | Sign::Hold(channel)
             | Sign::Unhold(channel)
             | Sign::ExemptRings { on: channel, .. }
+            | Sign::Step { on: channel, .. }
             | Sign::Seen(channel)
             | Sign::HungUp(channel) => seeds.push(channel.id.clone()),
             Sign::Code(code) => seeds.push(code.on.id.clone()),

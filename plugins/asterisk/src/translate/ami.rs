@@ -1,6 +1,8 @@
 //! AMI events to signs.
 
-use super::{Bridge, By, Channel, Code, Sign};
+use temoin_core::event::Playback;
+
+use super::{Bridge, By, Channel, Code, Sign, StepStage};
 use crate::ami::frame::{Frame, Message, decode_all, timestamp};
 
 /// The variable that names an agent on his channel.
@@ -43,6 +45,11 @@ pub fn read(message: &Message) -> Option<Sign> {
         "Newchannel" => Sign::Seen(channel()?),
         "UserEvent" => match message.first("UserEvent")? {
             "TemoinCode" => Sign::Code(code(message)?),
+            "TemoinStep" => Sign::Step {
+                on: channel()?,
+                customer: message.first("Found").filter(|name| !name.is_empty()).map(Into::into),
+                stage: stage(message.first("Stage")?)?,
+            },
             "TemoinExempt" => Sign::ExemptRings {
                 on: channel()?,
                 customer: message.first("Found").filter(|name| !name.is_empty()).map(Into::into),
@@ -96,6 +103,16 @@ fn transfer(message: &Message, who: &[&str]) -> Option<Sign> {
 
 fn halves(message: &Message) -> Option<[Channel; 2]> {
     Some([channel(message, "LocalOne")?, channel(message, "LocalTwo")?])
+}
+
+/// What `ControlPlayback` says in the end, but for `begins`, which is our own.
+fn stage(word: &str) -> Option<StepStage> {
+    Some(match word {
+        "begins" => StepStage::Begins,
+        "SUCCESS" => StepStage::Ended(Playback::Heard),
+        "USERSTOPPED" => StepStage::Ended(Playback::Cut),
+        _ => StepStage::Ended(Playback::Failed),
+    })
 }
 
 fn code(message: &Message) -> Option<Code> {

@@ -9,6 +9,7 @@ pub mod ari;
 pub mod status;
 
 use jiff::Timestamp;
+use temoin_core::event::Playback;
 
 /// A channel as one event shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,8 +105,26 @@ pub enum Sign {
         /// The name of the customer's channel.
         customer: Option<String>,
     },
+    /// `UserEvent: TemoinStep`: the dialplan tells the customer that a contract talk begins.
+    Step {
+        /// The channel that the dialplan runs on.
+        on: Channel,
+        /// The name of the customer's channel.
+        customer: Option<String>,
+        /// How far it is.
+        stage: StepStage,
+    },
     /// `UserEvent: TemoinCode`: a code was pressed, and the dialplan has stopped the recorder.
     Code(Code),
+}
+
+/// How far the dialplan is in telling the customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepStage {
+    /// It begins.
+    Begins,
+    /// It ended so.
+    Ended(Playback),
 }
 
 /// A code as the dialplan tells it.

@@ -15,7 +15,8 @@ use jiff::{Span, Zoned};
 use toml::{Table, Value};
 
 /// What prompts can say: the ending of their files' names, `temoin-<text>.wav`.
-pub const TEXTS: [&str; 7] = ["opt-out", "opt-in", "notice", "info", "refused", "unavailable", "alternative"];
+pub const TEXTS: [&str; 8] =
+    ["opt-out", "opt-in", "notice", "info", "refused", "unavailable", "alternative", "contract"];
 
 /// A site.
 #[derive(Clone, Debug)]
