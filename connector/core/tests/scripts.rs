@@ -161,6 +161,7 @@ impl Stage {
             queue: None,
             language: Some("fr".into()),
             number: Some("+33199000123".into()),
+            briefed: None,
             at: self.now,
         };
         let (session, commands) = Session::begin(self.now, arrival, Arc::clone(&self.rules), [1; 32]);

@@ -119,6 +119,8 @@ impl Topology {
             | Sign::Hold(channel)
             | Sign::Unhold(channel)
             | Sign::ExemptRings { on: channel, .. }
+            | Sign::Answered { channel, .. }
+            | Sign::Asking { channel, .. }
             | Sign::Seen(channel)
             | Sign::HungUp(channel) => seeds.push(channel.id.clone()),
             Sign::Code(code) => seeds.push(code.on.id.clone()),

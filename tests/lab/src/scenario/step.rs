@@ -11,7 +11,8 @@ use temoin_phone::Way;
 
 /// All that a script can say, for whoever writes one.
 pub const GRAMMAR: &str = "\
-PHONE dials NUMBER             calls; {amel} in a number stands for the last two digits of amel's extension
+PHONE dials NUMBER             calls; {amel} in a number stands for the last two digits of amel's extension, {caller}
+                               for a customer's number and the port of his phone
 PHONE is called                waits until a call comes in, and takes it up
 PHONE is not called            no call came in since the last one was taken up
 PHONE answers                  the call that came in
