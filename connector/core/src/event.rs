@@ -41,6 +41,8 @@ pub struct Arrival {
 pub struct Dialling {
     /// The leg that dials.
     pub leg: LegId,
+    /// Its endpoint, as the PBX authenticated it; `None` where something else dials for somebody.
+    pub extension: Option<String>,
     /// The line, as the dialplan names it.
     pub line: String,
     /// The number that is dialled; personal.

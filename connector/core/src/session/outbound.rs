@@ -38,7 +38,10 @@ pub(super) struct Asking {
 /// what is said does not tell who is drawn.
 pub fn brief(dialling: &Dialling, rules: &Rules) -> Briefing {
     let facts = facts_of(&dialling.into(), &LegId("customer".into()), dialling.language.clone(), rules);
-    let announce = announcement(&facts, rules);
+    // With somebody in the call who is never recorded there is nothing to announce.
+    let exempt = |extension| rules.exempt_extensions().contains(extension);
+    let is_exempt = dialling.extension.as_deref().is_some_and(exempt);
+    let announce = announcement(&facts, rules).filter(|_| !is_exempt);
     let outcomes = outcomes(&facts, announce.as_ref(), &rules.policy);
     let language = announce
         .as_ref()

@@ -314,6 +314,7 @@ impl Rig for FakePbx {
         state.channels.insert(leg.clone(), channel);
         state.tell(PbxEvent::Dials(Dialling {
             leg: LegId(leg.0.clone()),
+            extension: Some("2001".into()),
             line: line.into(),
             number: Some(number.into()),
             queue: None,

@@ -24,7 +24,7 @@ pub trait Rig: Send + Sync {
     fn driver(&self) -> Arc<dyn PbxDriver>;
     /// A customer reaches the hook on a line.
     async fn arrive(&mut self, call: &CallId, line: &str);
-    /// An agent's leg is about to dial a customer.
+    /// An agent's leg, at 2001, is about to dial a customer.
     async fn dial(&mut self, leg: &CallId, line: &str, number: &str);
     /// The customer whom it dialled answers; he was briefed by this ticket.
     async fn answer(&mut self, call: &CallId, line: &str, ticket: &str);
@@ -401,6 +401,7 @@ async fn a_customer_who_is_called_is_asked_as_briefed(mut case: Case) {
     let PbxEvent::Dials(dialling) = case.next().await else { panic!("nobody dials") };
     assert_eq!((dialling.leg.0.as_str(), dialling.line.as_str()), (leg.0.as_str(), "sales"));
     assert_eq!(dialling.number.as_deref(), Some("+33199000123"));
+    assert_eq!(dialling.extension.as_deref(), Some("2001"));
     let calls = live(&case).await;
     assert!(calls.is_empty(), "who dials is no customer: {calls:?}");
     let briefing = Briefing {

@@ -24,7 +24,7 @@ use super::recorder::Recorders;
 use crate::ami::connection::{Event, Handle, Lost};
 use crate::ari::event::View;
 use crate::error::StartError;
-use crate::topology::Topology;
+use crate::topology::{Topology, extension};
 use crate::translate::{HookSign, Sign, ami, ari};
 
 /// Between two looks at a PBX that does not let itself be looked at.
@@ -254,6 +254,7 @@ impl Hub {
             HookSign::Entered { channel, args, language, queue, .. } if is_outbound(&args) => {
                 let mut args = args.into_iter().skip(1).map(|arg| Some(arg).filter(|arg| !arg.is_empty()));
                 PbxEvent::Dials(Dialling {
+                    extension: extension(&channel.name),
                     leg: LegId(channel.id),
                     line: args.next().flatten().unwrap_or_default(),
                     number: args.nth(1).flatten(),

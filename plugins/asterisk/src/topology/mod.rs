@@ -11,6 +11,8 @@
 mod parties;
 mod told;
 
+pub(crate) use parties::extension;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 

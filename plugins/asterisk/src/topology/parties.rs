@@ -167,7 +167,7 @@ fn other_half(name: &str) -> Option<String> {
 }
 
 /// The endpoint that the PBX authenticated: `PJSIP/2001-0000002a` is `2001`. Nothing for other technologies.
-fn extension(name: &str) -> Option<String> {
+pub(crate) fn extension(name: &str) -> Option<String> {
     let (endpoint, serial) = name.strip_prefix("PJSIP/")?.rsplit_once('-')?;
     let hex = serial.len() >= 8 && serial.bytes().all(|b| b.is_ascii_hexdigit());
     (hex && !endpoint.is_empty()).then(|| endpoint.to_owned())

@@ -137,6 +137,11 @@ impl<'a> Stage<'a> {
         match act {
             Act::Phone(name, does) => self.phone(name, does, limit).await,
             Act::Talk(one, other, long) => self.talk(one, other, *long, limit).await,
+            Act::Connect(name, number, local) => {
+                let member = self.members.get(name.as_str()).ok_or("nobody of that name")?;
+                let extension = member.extension.ok_or("not a phone of the house")?;
+                self.bench.connect(extension, &self.number(number)?, *local).await.map(|()| begun)
+            }
             Act::Sidecar(fate) => self.bench.fate(*fate).await.map(|()| begun),
             Act::Store(locked) => self.bench.store(*locked).await.map(|()| begun),
             Act::Link(link, trouble) => self.bench.link(*link, *trouble).map(|()| begun),
