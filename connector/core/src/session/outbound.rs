@@ -15,7 +15,7 @@ use crate::command::{Briefing, Notice, Outcomes, Release};
 use crate::decide::{self, Announce, decide};
 use crate::desk::{Announcer, Machine, Text};
 use crate::event::{Dialling, Direction, Playback};
-use crate::facts::Facts;
+use crate::facts::{Facts, Leg};
 use crate::id::LegId;
 use crate::journal::What;
 use crate::policy::Policy;
@@ -30,7 +30,7 @@ const CLOCKS: Duration = Duration::from_millis(20);
 pub(super) struct Asking {
     /// What was said to him is what would be said now.
     current: bool,
-    /// The announcement ended otherwise than heard.
+    /// The announcement was begun and not heard.
     missed: bool,
 }
 
@@ -152,7 +152,6 @@ impl Session {
             outcome => outcome,
         };
         if outcome == Playback::Heard {
-            asking.missed = false;
             self.told_of_purposes(now);
         } else {
             asking.missed = true;
@@ -168,11 +167,11 @@ impl Session {
 
     /// The asking is over: he goes on to the agent, or is turned away.
     pub(super) fn asked(&mut self, now: Timestamp, how: Release) {
-        let Phase::Asking(asking) = &self.phase else {
+        let Phase::Asking(Asking { missed, .. }) = self.phase else {
             return;
         };
-        let answered = self.talk.facts().legs.first().is_some_and(|leg| leg.objected.is_some());
-        if asking.missed && !answered {
+        let knows = |leg: &Leg| leg.heard.is_some() || leg.objected.is_some();
+        if missed && !self.talk.facts().legs.first().is_some_and(knows) {
             self.alarm(now, Notice::NotAnnounced);
         }
         self.phase = Phase::Talk;
