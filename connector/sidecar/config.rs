@@ -10,7 +10,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use temoin_core::command::Media;
-use temoin_core::desk::{Codes, Desk, DeskLine, Sounds, Text, Timing, Unavailable};
+use temoin_core::desk::{Announcer, Codes, Desk, DeskLine, Machine, Sounds, Text, Timing, Unavailable};
 use temoin_core::finding::Code;
 use temoin_core::policy::Key;
 use temoin_core::words::AgentCode;
@@ -93,6 +93,12 @@ pub struct LineConfig {
     /// Whether a call goes on when it cannot be recorded: `admit` or `refuse`.
     #[serde(default)]
     pub unavailable: Unavailable,
+    /// Who tells the customer: `prompt`, or `agent`, by his code.
+    #[serde(default)]
+    pub announce: Announcer,
+    /// How an answering machine is known when a customer is called: `code`, or `amd` too.
+    #[serde(default)]
+    pub machine: Machine,
     /// Sounds of its own: language, then text, then file.
     #[serde(default)]
     pub audio: BTreeMap<String, BTreeMap<Text, PathBuf>>,
@@ -282,7 +288,8 @@ impl Config {
                 (language.clone(), measure(files, language, &mut faults))
             });
             let sounds = sounds.collect();
-            (name.clone(), DeskLine { unavailable: line.unavailable, sounds })
+            let LineConfig { unavailable, announce, machine, .. } = *line;
+            (name.clone(), DeskLine { unavailable, announce, machine, sounds })
         });
         let lines = lines.collect();
         let timing =

@@ -17,7 +17,7 @@ use crate::words::{AgentCode, Flag, Function, Word as _};
 
 impl Session {
     pub(super) fn press(&mut self, now: Timestamp, leg: Option<LegId>, keys: &str, at: Timestamp) {
-        let in_hook = matches!(self.phase, Phase::Hook(_));
+        let in_hook = matches!(self.phase, Phase::Hook(_) | Phase::Asking(_));
         let by_customer = leg.as_ref() == Some(&self.leg);
         let presser = leg.filter(|leg| self.talk.facts().leg(&leg.0).is_some() || self.knows(leg));
         let meaning = presser.as_ref().and_then(|leg| self.meaning(leg, keys));
@@ -141,7 +141,7 @@ impl Session {
         let of = |keys| talk::meaning(&self.rules.policy, facts, &leg.0, keys);
         if *leg != self.leg {
             of(keys).map(Meaning::Key).or_else(codes)
-        } else if matches!(self.phase, Phase::Hook(_)) {
+        } else if matches!(self.phase, Phase::Hook(_) | Phase::Asking(_)) {
             of(keys).map(Meaning::Key)
         } else {
             of(own_code(keys)?).filter(|function| *function == Function::Object).map(Meaning::Key)

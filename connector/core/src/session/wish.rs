@@ -66,6 +66,10 @@ impl Session {
         self.parties = parties;
         self.changed = at;
         self.seated = at;
+        // Nobody talks before the asking is over; who hung up in it is bridged for a moment all the same.
+        if matches!(self.phase, Phase::Asking(_)) {
+            return;
+        }
         let agents: BTreeSet<String> = self.parties.iter().filter_map(|party| self.agent_of(party)).collect();
         if !agents.is_empty() {
             if self.record.talked.is_none() {

@@ -582,7 +582,7 @@ impl World {
                     self.tell(CallEvent::Played { order, outcome: Playback::Cut, at });
                 }
             }
-            Order::Prepare { .. } | Order::Beat | Order::HangUp => {}
+            Order::Prepare { .. } | Order::Beat | Order::Brief(_) | Order::HangUp => {}
             Order::Release(how) => self.released = Some(*how),
             Order::Record(id) => {
                 assert!(self.opened.contains(id), "a recorder was ordered before its segment was durable");
