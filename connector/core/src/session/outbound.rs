@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
+use super::step::step_of;
 use super::{Phase, Rules, Session, facts_of, release_of};
 use crate::command::{Briefing, Notice, Outcomes, Release};
 use crate::decide::{self, Announce, decide};
@@ -63,6 +64,7 @@ pub fn brief(dialling: &Dialling, rules: &Rules) -> Briefing {
         refused: sound(Text::Refused),
         alternative: sound(Text::Alternative),
         unavailable: sound(Text::Unavailable),
+        step: step_of(&facts, rules).cloned(),
         object: key(Function::Object),
         accept: key(Function::Accept),
         info_key: key(Function::Info),
@@ -93,8 +95,7 @@ fn ticket(announce: Option<&Announce>) -> String {
         return "none".into();
     };
     let prompt = announce.prompt.as_ref();
-    let (language, version) =
-        prompt.map(|prompt| (&*prompt.language, &*prompt.version)).unwrap_or_default();
+    let (language, version) = prompt.map(|prompt| (&*prompt.language, &*prompt.version)).unwrap_or_default();
     let hash = Sha256::new().chain_update(language).chain_update([0]).chain_update(version).finalize();
     let text: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     format!("{}/{text}", announce.gate)

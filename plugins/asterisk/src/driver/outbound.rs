@@ -10,6 +10,7 @@
 //! | 12 | what becomes of the call, a letter each for accepted, silent, objected, unheard: `g`oes on, `a`lternative, `e`nds |
 //! | 13 | `amd` where a machine is to be detected first |
 //! | 14 | the length of the announcement, ms: less played is not heard |
+//! | 15 | the sound with which a contract talk begins |
 
 use temoin_core::command::{Briefing, DriverError, Media};
 use temoin_core::desk::Text;
@@ -46,9 +47,12 @@ pub(super) fn pack(briefing: &Briefing) -> Result<String, DriverError> {
     fields.push(letters.concat());
     fields.push(if briefing.detect_machine { "amd" } else { "" }.into());
     fields.push(announcement.map(|media| media.length.as_millis().to_string()).unwrap_or_default());
+    fields.push(briefing.step.as_ref().map(path).transpose()?.unwrap_or_default());
     let packed = fields.join("|");
     if packed.len() > LONGEST {
-        return Err(DriverError::Refused("the prompts' paths are too long: put them into a shorter folder".into()));
+        return Err(DriverError::Refused(
+            "the prompts' paths are too long: put them into a shorter folder".into(),
+        ));
     }
     Ok(packed)
 }
@@ -82,7 +86,9 @@ fn digit(key: &str) -> Result<String, DriverError> {
     if key.len() == 1 && key.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(key.into());
     }
-    Err(DriverError::Refused("a customer's key that is not one digit cannot be asked for when he is called".into()))
+    Err(DriverError::Refused(
+        "a customer's key that is not one digit cannot be asked for when he is called".into(),
+    ))
 }
 
 fn is_plain(c: char) -> bool {
