@@ -173,6 +173,7 @@ fn name(event: &CallEvent) -> &'static str {
         CallEvent::Failed { .. } => "failed",
         CallEvent::Opened(_) => "opened",
         CallEvent::NotOpened(..) => "not-opened",
+        CallEvent::Proven => "proven",
         CallEvent::Drawn(_) => "drawn",
         CallEvent::NotDrawn(_) => "not-drawn",
         CallEvent::Woken => "woken",
@@ -207,6 +208,16 @@ fn perform(session: &Session, commands: Vec<Command>, desktop: &Desktop, answers
                             Ok(()) => CallEvent::Opened(id),
                             Err(error) => CallEvent::NotOpened(id, error),
                         })
+                        .boxed(),
+                );
+            }
+            Command::Prove => {
+                desktop.outbox.post(std::mem::take(&mut changes));
+                let durable = desktop.outbox.commit(Vec::new());
+                // Where it is not, nothing is proven, and nothing else follows from it.
+                answers.push(
+                    durable
+                        .map(|result| if result.is_ok() { CallEvent::Proven } else { CallEvent::Woken })
                         .boxed(),
                 );
             }

@@ -18,6 +18,9 @@ use crate::words::Refusal;
 pub enum Command {
     /// Write this into the journal. Nobody waits for it.
     Journal(Entry),
+    /// Tell when everything written so far is durable; comes back as `Proven`. A call that must not go on unrecorded does
+    /// not, where the journal cannot be written.
+    Prove,
     /// The call, new or changed, for the index. Nobody waits for it.
     Index(CallRecord),
     /// Draw lots, count them and journal them in one transaction; comes back as `Drawn`.
@@ -98,6 +101,38 @@ pub struct Briefing {
     pub outcomes: Outcomes,
     /// Whether the PBX must find out first if a machine has answered.
     pub detect_machine: bool,
+}
+
+impl Briefing {
+    /// The same where nothing can be asked: the customer hears nothing, and nothing of him is recorded.
+    pub fn unasked(self) -> Self {
+        let how = match self.how {
+            Release::Admitted => release_of(self.outcomes.unheard),
+            refused => refused,
+        };
+        Self {
+            how,
+            ticket: "none".into(),
+            announcement: None,
+            info: None,
+            refused: None,
+            alternative: None,
+            unavailable: None,
+            object: None,
+            accept: None,
+            info_key: None,
+            ..self
+        }
+    }
+}
+
+/// How a call goes on, by what the law says of the service.
+pub fn release_of(service: Refusal) -> Release {
+    match service {
+        Refusal::Continue | Refusal::AlternativeChannel => Release::Admitted,
+        Refusal::RefuseRegulatedService => Release::Refused,
+        Refusal::TerminateCall => Release::HangUp,
+    }
 }
 
 /// What becomes of a service, by what the customer heard and answered.

@@ -54,6 +54,15 @@ pub enum What {
         /// SHA-256 of `temoin.toml`, hex.
         config: String,
     },
+    /// A leg is about to dial a customer; the entry's call is that leg.
+    Dialling {
+        /// The line.
+        line: String,
+        /// What was answered.
+        how: Release,
+        /// Why.
+        why: String,
+    },
     /// A customer reached the hook.
     Arrived {
         /// The line.

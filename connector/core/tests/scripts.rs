@@ -36,6 +36,8 @@ struct Stage {
     segments: Vec<SegmentRecord>,
     record: Option<CallRecord>,
     said: String,
+    /// A proof is asked for, and the journal is locked.
+    unproven: bool,
     /// The line and the ticket.
     dialled: Option<(String, String)>,
 }
@@ -65,6 +67,7 @@ impl Stage {
             segments: Vec::new(),
             record: None,
             said: String::new(),
+            unproven: false,
             dialled: None,
         }
     }
@@ -74,7 +77,7 @@ impl Stage {
             "the lot falls on this call" => return self.selected = true,
             "the lot does not fall on this call" => return self.selected = false,
             "the journal is locked" => return self.locked = true,
-            "the journal is free" => return self.locked = false,
+            "the journal is free" => return self.free(),
             "the pbx answers" => return self.pbx = Pbx::Answers,
             "the pbx does not answer" => return self.pbx = Pbx::Silent,
             "the channel is gone" => return self.pbx = Pbx::Gone,
@@ -191,6 +194,14 @@ impl Stage {
         self.perform(commands);
     }
 
+    /// What waited for the journal is written.
+    fn free(&mut self) {
+        self.locked = false;
+        if std::mem::take(&mut self.unproven) {
+            self.step(CallEvent::Proven);
+        }
+    }
+
     /// What the PBX is told before it dials.
     fn dial(&mut self, line: &str, extension: &str) {
         let dialling = Dialling {
@@ -274,6 +285,13 @@ impl Stage {
                 Command::Index(record) => {
                     self.record = Some(record.clone());
                     format!("index: {} with [{}]", record.outcome, record.agents.join(", "))
+                }
+                Command::Prove => {
+                    self.unproven = self.locked;
+                    if !self.locked {
+                        answers.push(CallEvent::Proven);
+                    }
+                    "prove that the journal can be written".to_owned()
                 }
                 Command::Draw(ballots) => {
                     let text =

@@ -34,9 +34,8 @@ use crate::ports::{CallRecord, SegmentRecord};
 use crate::talk::Talk;
 use crate::words::{LegKind, Purpose, Refusal};
 use hook::Hook;
-pub use hook::release_of;
-pub use outbound::brief;
 use outbound::Asking;
+pub use outbound::brief;
 use past::Past;
 use recorder::Recorder;
 
@@ -331,6 +330,7 @@ impl Session {
             }
             CallEvent::Opened(id) => self.opened(now, id),
             CallEvent::NotOpened(id, error) => self.not_opened(now, id, &error),
+            CallEvent::Proven => self.proven(now),
             CallEvent::Drawn(drawn) => self.drawn(drawn),
             CallEvent::NotDrawn(error) => self.not_drawn(now, &error),
             CallEvent::Woken => {}

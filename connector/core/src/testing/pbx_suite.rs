@@ -433,7 +433,9 @@ async fn a_customer_who_is_called_is_asked_as_briefed(mut case: Case) {
     case.rig.ask(&one, Duration::from_millis(2500), "1").await;
     let CallEvent::Said { text, outcome, played, .. } = case.next_of(&one).await else { panic!("not said") };
     assert_eq!((text, outcome, played), (Text::OptOut, Playback::Heard, Duration::from_millis(2500)));
-    let CallEvent::Pressed { leg: Some(presser), keys, .. } = case.next_of(&one).await else { panic!("no key") };
+    let CallEvent::Pressed { leg: Some(presser), keys, .. } = case.next_of(&one).await else {
+        panic!("no key")
+    };
     assert_eq!((presser.0, keys.as_str()), (one.0.clone(), "1"));
     let CallEvent::Asked { how, .. } = case.next_of(&one).await else { panic!("he does not go on") };
     assert_eq!(how, Release::Admitted);

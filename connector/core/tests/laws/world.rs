@@ -491,6 +491,8 @@ impl World {
                         self.post(DISK, CallEvent::Opened(id));
                     }
                 }
+                Command::Prove if self.ms < self.locked_until => {}
+                Command::Prove => self.post(DISK, CallEvent::Proven),
                 Command::Draw(ballots) => {
                     let drawn = ballots.iter().map(|ballot| Drawn {
                         ballot: ballot.clone(),

@@ -363,9 +363,7 @@ fn asking(id: &str, what: &Asking, at: Timestamp) -> CallEvent {
         Asking::Said { text, outcome, played } => {
             CallEvent::Said { text: *text, outcome: *outcome, played: *played, at }
         }
-        Asking::Pressed(keys) => {
-            CallEvent::Pressed { leg: Some(LegId(id.into())), keys: keys.clone(), at }
-        }
+        Asking::Pressed(keys) => CallEvent::Pressed { leg: Some(LegId(id.into())), keys: keys.clone(), at },
         Asking::Machine => CallEvent::Machine { at },
         Asking::Over(how) => CallEvent::Asked { how: *how, at },
     }

@@ -303,9 +303,7 @@ impl Scenario {
 
     /// How often the script dials from outside, or calls somebody there.
     pub(super) fn dials(&self) -> usize {
-        let dials = |step: &&Step| {
-            matches!(&step.act, Act::Phone(name, Does::Dial(_) | Does::BeCalled) if self.is_customer(name))
-        };
+        let dials = |step: &&Step| matches!(&step.act, Act::Phone(name, Does::Dial(_) | Does::BeCalled) if self.is_customer(name));
         self.script.iter().filter(dials).count()
     }
 
@@ -320,7 +318,11 @@ impl Scenario {
             marks.extend(step.mark.as_deref());
         }
         if self.calls.len() != self.dials() {
-            return Err(format!("{} customers dial or are called, but `calls` has {}", self.dials(), self.calls.len()));
+            return Err(format!(
+                "{} customers dial or are called, but `calls` has {}",
+                self.dials(),
+                self.calls.len()
+            ));
         }
         if self.phones.values().any(|cast| cast.raw_from.is_some()) && !self.alone {
             return Err(
