@@ -53,6 +53,11 @@ pub fn subscriber_in(number: &str, country: Option<&Territory>) -> Option<E164> 
     in_full(&read(number, region)?)
 }
 
+/// The country of a number in full, as its plan says.
+pub fn country(number: &str) -> Option<Territory> {
+    Territory::parse(&region_of(number)?.as_region_str())
+}
+
 /// The country's code of a number, without the plus.
 pub(crate) fn country_code(number: &E164) -> Option<i32> {
     Some(PHONE_NUMBER_UTIL.parse(number.as_str(), None).ok()?.country_code)

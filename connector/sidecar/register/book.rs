@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use temoin_core::finding::Code;
 use temoin_core::origin;
 use temoin_core::policy::{Line, Policy};
 use temoin_core::ports::{RegisterQuery, Store, StoreError};
@@ -38,27 +39,23 @@ impl Book {
     ///
     /// # Errors
     /// The index is away, or the key is not usable.
-    pub async fn open(store: Arc<dyn Store>, key: &Path) -> Result<Self, BookError> {
-        let first = store.register(RegisterQuery::After(None, 1)).await?.pop();
-        let found = rules::look_at_key(key, KEY).map_err(BookError::Key)?.map(RegisterKey::new);
-        let fault = |hint: &str| {
-            let code = temoin_core::finding::Code::Key;
-            BookError::Key(Fault::of(key.display(), code, hint).barring())
+    pub async fn open(store: Arc<dyn Store>, file: &Path) -> Result<Self, BookError> {
+        let key = match key_of(&store, file).await? {
+            Some(key) => key,
+            None => RegisterKey::new(
+                rules::make_key(file).map_err(|error| fault(file, &format!("it cannot be made: {error}")))?,
+            ),
         };
-        let key = match (found, first) {
-            (Some(key), Some(first)) if first.key != key.id() => {
-                return Err(fault("the register was written under another key: put that one back"));
-            }
-            (Some(key), _) => key,
-            (None, Some(_)) => {
-                return Err(fault("the register has entries, and their key is not there: put it back"));
-            }
-            (None, None) => {
-                let made = rules::make_key(key);
-                made.map(RegisterKey::new)
-                    .map_err(|error| fault(&format!("the key cannot be made: {error}")))?
-            }
-        };
+        Ok(Self { store, key })
+    }
+
+    /// The same, to look only: no key is made.
+    ///
+    /// # Errors
+    /// The index is away, or the key is not usable.
+    pub async fn look(store: Arc<dyn Store>, file: &Path) -> Result<Self, BookError> {
+        // Where nothing was entered, any key finds nothing.
+        let key = key_of(&store, file).await?.unwrap_or_else(|| RegisterKey::new([0; 32]));
         Ok(Self { store, key })
     }
 
@@ -91,4 +88,23 @@ impl Book {
     pub fn key(&self) -> &RegisterKey {
         &self.key
     }
+}
+
+/// The key of a file that goes with what was entered; none where there is neither.
+async fn key_of(store: &Arc<dyn Store>, file: &Path) -> Result<Option<RegisterKey>, BookError> {
+    let first = store.register(RegisterQuery::After(None, 1)).await?.pop();
+    let found = rules::look_at_key(file, KEY).map_err(BookError::Key)?.map(RegisterKey::new);
+    match (found, first) {
+        (Some(key), Some(first)) if first.key != key.id() => {
+            Err(fault(file, "the register was written under another key: put that one back"))
+        }
+        (None, Some(_)) => {
+            Err(fault(file, "the register has entries, and their key is not there: put it back"))
+        }
+        (found, _) => Ok(found),
+    }
+}
+
+fn fault(file: &Path, hint: &str) -> BookError {
+    BookError::Key(Fault::of(file.display(), Code::Key, hint).barring())
 }
