@@ -30,6 +30,8 @@ pub struct Desktop {
     pub outbox: Outbox,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// The key of the register, which tells whether a number may be dialled.
+    pub register_key: PathBuf,
     /// Where the PBX's recorder writes.
     pub spool: PathBuf,
     /// Counts what people must be told.
@@ -48,6 +50,7 @@ impl Alarms {
             Notice::StopNotConfirmed => "stop-not-confirmed",
             Notice::NotStarted { .. } => "not-started",
             Notice::NotAnnounced => "not-announced",
+            Notice::RegisterNotAsked { .. } => "register-not-asked",
             Notice::Mandatory { .. } => "mandatory",
             Notice::ReloadRefused { .. } => "reload-refused",
         };

@@ -117,6 +117,7 @@ pub async fn serve(file: PathBuf, rules: Rules, config: Config) -> anyhow::Resul
         store,
         outbox: outbox.clone(),
         clock: Arc::clone(&clock),
+        register_key: config.register_key(),
         spool: config.asterisk.spool.clone(),
         alarms: Arc::new(Alarms::default()),
     };

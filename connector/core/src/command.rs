@@ -77,6 +77,8 @@ pub enum Release {
 pub struct Briefing {
     /// Whether the agent may dial at all.
     pub how: Release,
+    /// Why, in one word, for the dialplan and the journal: `goes-on`, `do-not-call`.
+    pub why: String,
     /// What will have been said, and by which text; told back when the customer answers. Letters, digits, `/` and `-`.
     pub ticket: String,
     /// What is played first, and what it says. Without it nothing is asked.
@@ -112,6 +114,7 @@ impl Briefing {
         };
         Self {
             how,
+            why: "cannot-be-asked".into(),
             ticket: "none".into(),
             announcement: None,
             info: None,
@@ -202,6 +205,11 @@ pub enum Notice {
     ReloadRefused {
         /// How many faults it has.
         faults: usize,
+    },
+    /// The register could not be asked whether a number may be dialled; the line's mode decides.
+    RegisterNotAsked {
+        /// Why.
+        why: String,
     },
     /// A mandatory line was refused or goes on unwatched.
     Mandatory {

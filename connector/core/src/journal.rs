@@ -63,6 +63,8 @@ pub enum What {
         how: Release,
         /// Why.
         why: String,
+        /// What the register's answer rests on: ids of entries, and rules.
+        rests_on: Vec<String>,
     },
     /// A customer reached the hook.
     Arrived {

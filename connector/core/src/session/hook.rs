@@ -394,10 +394,6 @@ impl Session {
     }
 
     pub(super) fn tell_release(&mut self, now: Timestamp, how: Release) {
-        let why = match how {
-            Release::Admitted => "goes-on",
-            Release::Refused | Release::HangUp => "mandatory-and-not-possible",
-        };
         self.record.outcome = match how {
             Release::Admitted => "admitted",
             Release::Refused => "refused",
@@ -405,6 +401,13 @@ impl Session {
         }
         .into();
         self.index();
-        self.journal(now, What::Released { how, why: why.into() });
+        self.journal(now, What::Released { how, why: why(how).into() });
+    }
+}
+
+pub(super) fn why(how: Release) -> &'static str {
+    match how {
+        Release::Admitted => "goes-on",
+        Release::Refused | Release::HangUp => "mandatory-and-not-possible",
     }
 }

@@ -54,9 +54,11 @@ pub fn brief(dialling: &Dialling, rules: &Rules) -> Briefing {
     let keys = rules.policy.line(&dialling.line).map(|line| line.keys_in(facts.language.as_deref()));
     let key = |function| Some(keys?.digits(function)?.to_string());
     let announcement = gate.map(text_of).and_then(|text| Some((text, sound(text)?)));
+    // Where nothing is asked, what the law says of an unrecorded call holds before it is dialled.
+    let how = if announcement.is_some() { Release::Admitted } else { release_of(outcomes.unheard) };
     Briefing {
-        // Where nothing is asked, what the law says of an unrecorded call holds before it is dialled.
-        how: if announcement.is_some() { Release::Admitted } else { release_of(outcomes.unheard) },
+        how,
+        why: super::hook::why(how).into(),
         ticket: ticket(announce.as_ref()),
         announcement,
         info: sound(Text::Info),

@@ -359,7 +359,7 @@ impl Scenario {
                 }
             }
             Act::Talk(one, other, _) => known(one).and_then(|()| known(other)),
-            Act::Connect(name, ..) => known(name),
+            Act::Connect(name, ..) | Act::DoNotCall(name, _) => known(name),
             Act::At(mark, _) if !marks.contains(mark.as_str()) => Err(format!("no mark @{mark} before")),
             Act::Link(..) if !self.bench.proxies => Err("the bench has no proxies".into()),
             Act::At(..) | Act::Link(..) | Act::Sidecar(_) | Act::Store(_) => Ok(()),
