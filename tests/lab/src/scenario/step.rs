@@ -11,7 +11,10 @@ use temoin_phone::Way;
 
 /// All that a script can say, for whoever writes one.
 pub const GRAMMAR: &str = "\
-PHONE dials NUMBER             calls; {amel} in a number stands for the last two digits of amel's extension
+PHONE dials NUMBER             calls; {amel} in a number stands for the last two digits of amel's extension. A call that
+                               it is in becomes its other call
+PHONE turns to its other call  the one that it was in before
+PHONE joins its calls          an attended transfer: REFER with Replaces on its other call, naming this one
 PHONE is called                waits until a call comes in, and takes it up
 PHONE is not called            no call came in since the last one was taken up
 PHONE answers                  the call that came in
@@ -30,6 +33,8 @@ PHONE holds | resumes | refers to EXTENSION | hangs up | vanishes
 PHONE speaks HZ | again        another tone than its own; its own
 PHONE goes on at SEQUENCE      its RTP sequence numbers jump
 sidecar is killed | freezes | thaws | starts
+policy is NAME                 one of the scenario's `policies` is built, and in force for new calls. Its instant is
+                               what `now` or `minute` stands for in it
 store is locked | is free      another program holds the write lock of the index
 ami | ari is cut | is refused | is swallowed | is slow by DURATION | is well
 at MARK + DURATION             waits for an instant
@@ -62,6 +67,8 @@ pub enum Act {
     Store(bool),
     /// To a link between sidecar and PBX.
     Link(Link, Trouble),
+    /// A policy of the scenario's own comes into force.
+    Policy(String),
     /// Waits for an instant: a mark and a while.
     At(String, Duration),
 }
@@ -87,6 +94,8 @@ pub enum Does {
     Hold,
     Resume,
     Refer(String),
+    TurnToOther,
+    Join,
     HangUp,
     Vanish,
     Speak(Option<u32>),
@@ -190,7 +199,8 @@ fn act(words: &[&str]) -> Result<Option<Act>, String> {
             Some(Act::Link(link(at), Trouble::Slow(duration(by)?)))
         }
         [at @ ("ami" | "ari"), "is", "well"] => Some(Act::Link(link(at), Trouble::Well)),
-        ["sidecar" | "store" | "ami" | "ari", ..] => None,
+        ["policy", "is", name] => Some(Act::Policy(name.to_owned())),
+        ["sidecar" | "policy" | "store" | "ami" | "ari", ..] => None,
         ["at", mark, "+", after] => Some(Act::At(mark.to_owned(), duration(after)?)),
         [one, "and", other, "talk", long] => {
             Some(Act::Talk(one.to_owned(), other.to_owned(), duration(long)?))
@@ -225,6 +235,8 @@ fn does_what(words: &[&str]) -> Result<Option<Does>, String> {
         ["talks", long] => Some(Does::Talk(duration(long)?)),
         ["holds"] => Some(Does::Hold),
         ["resumes"] => Some(Does::Resume),
+        ["turns", "to", "its", "other", "call"] => Some(Does::TurnToOther),
+        ["joins", "its", "calls"] => Some(Does::Join),
         ["refers", "to", extension] => Some(Does::Refer(extension.to_owned())),
         ["hangs", "up"] => Some(Does::HangUp),
         ["vanishes"] => Some(Does::Vanish),
@@ -275,6 +287,7 @@ mod tests {
             "caller",
             "caller sings",
             "sidecar dials 8111",
+            "policy dials 8111",
             "ami is slow by 3",
             "at told + soon",
             "amel refuses x",
