@@ -146,8 +146,9 @@ impl<'a> Stage<'a> {
                 self.bench.policy(policy).await
             }
             Act::Link(link, trouble) => self.bench.link(*link, *trouble).map(|()| begun),
-            Act::At(mark, after) => {
-                let at = *self.marks.get(mark).ok_or_else(|| format!("no mark @{mark}"))? + *after;
+            Act::At(mark, by) => {
+                let at = *self.marks.get(mark).ok_or_else(|| format!("no mark @{mark}"))?;
+                let at = if by.is_negative() { at - by.unsigned_abs() } else { at + by.unsigned_abs() };
                 if at < begun {
                     return Err(format!("{} ms too late for it", (begun - at).as_millis()));
                 }

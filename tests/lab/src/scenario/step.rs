@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde::Deserialize;
 use temoin_phone::Way;
 
@@ -37,7 +38,7 @@ policy is NAME                 one of the scenario's `policies` is built, and in
                                what `now` or `minute` stands for in it
 store is locked | is free      another program holds the write lock of the index
 ami | ari is cut | is refused | is swallowed | is slow by DURATION | is well
-at MARK + DURATION             waits for an instant
+at MARK + | - DURATION         waits for an instant
 any of these … within DURATION … @MARK";
 
 /// One line of a script.
@@ -69,8 +70,8 @@ pub enum Act {
     Link(Link, Trouble),
     /// A policy of the scenario's own comes into force.
     Policy(String),
-    /// Waits for an instant: a mark and a while.
-    At(String, Duration),
+    /// Waits for an instant: a mark and a while after it, or before.
+    At(String, SignedDuration),
 }
 
 /// What a phone does, or waits for.
@@ -201,7 +202,10 @@ fn act(words: &[&str]) -> Result<Option<Act>, String> {
         [at @ ("ami" | "ari"), "is", "well"] => Some(Act::Link(link(at), Trouble::Well)),
         ["policy", "is", name] => Some(Act::Policy(name.to_owned())),
         ["sidecar" | "policy" | "store" | "ami" | "ari", ..] => None,
-        ["at", mark, "+", after] => Some(Act::At(mark.to_owned(), duration(after)?)),
+        ["at", mark, sign @ ("+" | "-"), by] => {
+            let by = SignedDuration::try_from(duration(by)?).map_err(|error| error.to_string())?;
+            Some(Act::At(mark.to_owned(), if sign == "+" { by } else { -by }))
+        }
         [one, "and", other, "talk", long] => {
             Some(Act::Talk(one.to_owned(), other.to_owned(), duration(long)?))
         }
@@ -275,7 +279,9 @@ mod tests {
         assert_eq!(read.act, Act::Phone("amel".into(), Does::BeCalled));
         assert_eq!((read.within, read.mark.as_deref()), (Some(Duration::from_secs(5)), Some("rung")));
         let read = step("at told + 1980ms").unwrap();
-        assert_eq!(read.act, Act::At("told".into(), Duration::from_millis(1980)));
+        assert_eq!(read.act, Act::At("told".into(), SignedDuration::from_millis(1980)));
+        let read = step("at told - 2s").unwrap();
+        assert_eq!(read.act, Act::At("told".into(), SignedDuration::from_secs(-2)));
         let read = step("caller presses *1 by info").unwrap();
         assert_eq!(read.act, Act::Phone("caller".into(), Does::Press("*1".into(), Way::Info)));
     }
