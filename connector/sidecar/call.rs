@@ -157,6 +157,9 @@ fn name(event: &CallEvent) -> &'static str {
     match event {
         CallEvent::Returned { .. } => "returned",
         CallEvent::Played { .. } => "played",
+        CallEvent::Said { .. } => "said",
+        CallEvent::Machine { .. } => "machine",
+        CallEvent::Asked { .. } => "asked",
         CallEvent::Pressed { .. } => "pressed",
         CallEvent::Noted { .. } => "noted",
         CallEvent::Parties { .. } => "parties",

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use temoin_core::command::Media;
-use temoin_core::desk::{Desk, DeskLine, Sounds, Text, Timing, Unavailable};
+use temoin_core::desk::{Announcer, Desk, DeskLine, Machine, Sounds, Text, Timing, Unavailable};
 use temoin_core::finding::Code;
 
 use crate::fault::Fault;
@@ -88,6 +88,12 @@ pub struct LineConfig {
     /// Whether a call goes on when it cannot be recorded: `admit` or `refuse`.
     #[serde(default)]
     pub unavailable: Unavailable,
+    /// Who tells the customer: `prompt`, or `agent`, by his code.
+    #[serde(default)]
+    pub announce: Announcer,
+    /// How an answering machine is known when a customer is called: `code`, or `amd` too.
+    #[serde(default)]
+    pub machine: Machine,
     /// Sounds of its own: language, then text, then file.
     #[serde(default)]
     pub audio: BTreeMap<String, BTreeMap<Text, PathBuf>>,
@@ -227,7 +233,8 @@ impl Config {
                 (language.clone(), measure(files, language, &mut faults))
             });
             let sounds = sounds.collect();
-            (name.clone(), DeskLine { unavailable: line.unavailable, sounds })
+            let LineConfig { unavailable, announce, machine, .. } = *line;
+            (name.clone(), DeskLine { unavailable, announce, machine, sounds })
         });
         let lines = lines.collect();
         let timing =

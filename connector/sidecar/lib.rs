@@ -14,6 +14,7 @@ pub mod fault;
 pub mod init;
 pub mod keep;
 pub mod live;
+pub mod outbound;
 pub mod outbox;
 pub mod packs;
 pub mod papers;

@@ -210,7 +210,7 @@ impl PbxDriver for Pbx {
                 std::fs::write(self.spool.join(format!("{id}-in.wav")), b"").expect("a file");
             }
             Order::Stop => reply.stopped = 1,
-            Order::Silence | Order::Beat | Order::Release(_) | Order::HangUp => {}
+            Order::Silence | Order::Beat | Order::Release(_) | Order::Brief(_) | Order::HangUp => {}
         }
         Box::pin(async move { Ok(reply) })
     }
@@ -327,6 +327,7 @@ impl World {
             queue: None,
             language: None,
             number: Some("+33199001234".into()),
+            briefed: None,
             at: self.clock.now(),
         }));
     }

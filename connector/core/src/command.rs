@@ -6,10 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::desk::Text;
 use crate::id::{OrderNo, SegmentId};
 use crate::journal::Entry;
 use crate::ports::{Ballot, CallRecord};
 use crate::segment::{Closing, Deadlines, Segment};
+use crate::words::Refusal;
 
 /// What a call asks of the shell.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +45,9 @@ pub enum Order {
     Beat,
     /// Give the call back to the dialplan, with these variables set on the customer's channel.
     Release(Release),
+    /// Tell a leg that is about to dial a customer what he must hear and may press, and let it go on. Its call is the leg
+    /// itself; the customer's begins when he answers.
+    Brief(Box<Briefing>),
     /// Start the PBX's own recorder on the customer's leg, both sides apart, into the segment's two files.
     Record(SegmentId),
     /// Stop every recorder on the customer's leg. `Done` when the PBX has said that none runs.
@@ -61,6 +66,51 @@ pub enum Release {
     Refused,
     /// The call ends.
     HangUp,
+}
+
+/// What the PBX must know before it dials a customer: it asks him by itself when he answers, before he is bridged,
+/// whether we live by then or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Briefing {
+    /// Whether the agent may dial at all.
+    pub how: Release,
+    /// What will have been said, and by which text; told back when the customer answers. Letters, digits, `/` and `-`.
+    pub ticket: String,
+    /// What is played first, and what it says. Without it nothing is asked.
+    pub announcement: Option<(Text, Media)>,
+    /// The details, after the info key.
+    pub info: Option<Media>,
+    /// After an objection, where the call goes on.
+    pub refused: Option<Media>,
+    /// Where the call goes on, but other ways are named.
+    pub alternative: Option<Media>,
+    /// Where the call does not go on.
+    pub unavailable: Option<Media>,
+    /// One digit each.
+    pub object: Option<String>,
+    /// Counts only once the announcement was heard.
+    pub accept: Option<String>,
+    /// Asks for the details.
+    pub info_key: Option<String>,
+    /// How long a key is awaited after the announcement.
+    pub wait: Duration,
+    /// What becomes of the call.
+    pub outcomes: Outcomes,
+    /// Whether the PBX must find out first if a machine has answered.
+    pub detect_machine: bool,
+}
+
+/// What becomes of a service, by what the customer heard and answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcomes {
+    /// He heard it, and said yes.
+    pub accepted: Refusal,
+    /// He heard it, and said nothing.
+    pub silent: Refusal,
+    /// He objected.
+    pub objected: Refusal,
+    /// He did not hear it.
+    pub unheard: Refusal,
 }
 
 /// A prompt as the PBX plays it.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::command::Media;
+use crate::words::Gate;
 
 /// How this machine does it.
 #[derive(Clone, Debug, Default)]
@@ -28,8 +29,34 @@ pub struct Desk {
 pub struct DeskLine {
     /// Whether a call of this line may go on when it cannot be recorded.
     pub unavailable: Unavailable,
+    /// Who tells the customer.
+    pub announce: Announcer,
+    /// Whether the PBX must find out if a machine has answered, before it says anything (outbound).
+    pub machine: Machine,
     /// Its own sounds, by language of the prompt.
     pub sounds: BTreeMap<String, Sounds>,
+}
+
+/// Who tells the customer that he may be recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Announcer {
+    /// The PBX, by a prompt, before he talks with anybody.
+    #[default]
+    Prompt,
+    /// The agent, who attests it by his code; recording starts only then.
+    Agent,
+}
+
+/// How an answering machine is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Machine {
+    /// By the agent, who says so by his code.
+    #[default]
+    Code,
+    /// By the PBX's own detector, too, before the announcement. It listens for some seconds first.
+    Amd,
 }
 
 /// What to do with a call while recording is not to be had.
@@ -93,6 +120,17 @@ impl Default for Timing {
     }
 }
 
+impl Timing {
+    /// How long a key is awaited after an announcement.
+    pub fn wait(&self, gate: Gate) -> Duration {
+        match gate {
+            Gate::OptIn => self.opt_in_wait,
+            Gate::OptOut => self.opt_out_wait,
+            Gate::Silent | Gate::Notice | Gate::Forbidden => Duration::ZERO,
+        }
+    }
+}
+
 impl Desk {
     /// The sound of a text for a line, in the prompt's language (`fr-BE`, then `fr`). A line that has a sound of its own
     /// for a text never plays another: what it says is not what the line's prompt says.
@@ -105,6 +143,16 @@ impl Desk {
             .flat_map(|sounds| languages.iter().filter_map(|language| sounds.get(*language)))
             .find_map(|sounds| sounds.get(&text))?
             .as_ref()
+    }
+
+    /// Who tells the customers of this line.
+    pub fn announcer(&self, line: &str) -> Announcer {
+        self.lines.get(line).map(|line| line.announce).unwrap_or_default()
+    }
+
+    /// How this line knows an answering machine.
+    pub fn machine(&self, line: &str) -> Machine {
+        self.lines.get(line).map(|line| line.machine).unwrap_or_default()
     }
 
     /// Whether calls of this line may go on when they cannot be recorded.

@@ -11,15 +11,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use temoin_core::command::{Command, DriverError, Order, Reply};
-use temoin_core::event::{Arrival, CallEvent, Party, Playback, Role};
+use temoin_core::command::{Command, DriverError, Order, Release, Reply};
+use temoin_core::event::{Arrival, CallEvent, Dialling, Party, Playback, Role};
 use temoin_core::id::{CallId, LegId, OrderNo, SegmentId};
 use temoin_core::journal::What;
 use temoin_core::pack;
 use temoin_core::policy::Policy;
 use temoin_core::ports::{CallRecord, Drawn, SegmentRecord, StoreError};
 use temoin_core::segment::{Segment, State};
-use temoin_core::session::{DrawKey, Rules, Session};
+use temoin_core::session::{self, DrawKey, Rules, Session};
 use temoin_core::words::Direction;
 
 struct Stage {
@@ -36,6 +36,8 @@ struct Stage {
     segments: Vec<SegmentRecord>,
     record: Option<CallRecord>,
     said: String,
+    /// The line and the ticket.
+    dialled: Option<(String, String)>,
 }
 
 #[derive(PartialEq)]
@@ -63,6 +65,7 @@ impl Stage {
             segments: Vec::new(),
             record: None,
             said: String::new(),
+            dialled: None,
         }
     }
 
@@ -87,6 +90,25 @@ impl Stage {
         let words: Vec<&str> = what.split(' ').collect();
         let event = match words.as_slice() {
             ["the", "customer", "arrives", "on", line] => return self.arrive(line),
+            ["an", "agent", "dials", "on", line] => return self.dial(line, "2001"),
+            ["a", "delegate", "dials", "on", line] => return self.dial(line, "4100"),
+            ["the", "customer", "answers"] => return self.answer(None),
+            ["the", "customer", "answers,", "briefed", "by", ticket] => {
+                return self.answer(Some((*ticket).to_owned()));
+            }
+            ["the", "pbx", "says", text, how, "in", seconds] => CallEvent::Said {
+                text: serde_json::from_value((*text).into()).expect("a text"),
+                outcome: match *how {
+                    "whole" => Playback::Heard,
+                    "cut" => Playback::Cut,
+                    _ => Playback::Failed,
+                },
+                played: std::time::Duration::from_secs_f64(seconds.parse().expect("seconds")),
+                at,
+            },
+            ["a", "machine", "answers"] => CallEvent::Machine { at },
+            ["the", "asking", "is", "over"] => CallEvent::Asked { how: Release::Admitted, at },
+            ["the", "asking", "is", "over:", "refused"] => CallEvent::Asked { how: Release::Refused, at },
             ["the", "customer", "comes", "back"] => CallEvent::Returned { at },
             ["he", "came", "back", "at", time] => CallEvent::Returned { at: self.seconds(time) },
             ["the", "sidecar", "starts", "again"] => return self.start_again(),
@@ -161,6 +183,52 @@ impl Stage {
             queue: None,
             language: Some("fr".into()),
             number: Some("+33199000123".into()),
+            briefed: None,
+            at: self.now,
+        };
+        let (session, commands) = Session::begin(self.now, arrival, Arc::clone(&self.rules), [1; 32]);
+        self.session = Some(session);
+        self.perform(commands);
+    }
+
+    /// What the PBX is told before it dials.
+    fn dial(&mut self, line: &str, extension: &str) {
+        let dialling = Dialling {
+            leg: LegId("a".into()),
+            extension: Some(extension.into()),
+            line: line.into(),
+            number: Some("+33199000123".into()),
+            queue: None,
+            language: Some("fr".into()),
+            at: self.now,
+        };
+        let briefing = session::brief(&dialling, &self.rules);
+        let said = briefing.announcement.as_ref().map(|(text, _)| *text);
+        let outcomes = briefing.outcomes;
+        let _ = writeln!(
+            self.said,
+            "  briefed: {:?}, says {said:?}, object {:?}, accept {:?}, info {:?}, waits {:?}",
+            briefing.how, briefing.object, briefing.accept, briefing.info_key, briefing.wait
+        );
+        let _ = writeln!(
+            self.said,
+            "  then: accepted {}, silent {}, objected {}, unheard {}",
+            outcomes.accepted, outcomes.silent, outcomes.objected, outcomes.unheard
+        );
+        self.dialled = Some((line.to_owned(), briefing.ticket));
+    }
+
+    fn answer(&mut self, other: Option<String>) {
+        let (line, ticket) = self.dialled.clone().expect("somebody has dialled");
+        let arrival = Arrival {
+            call: CallId("c".into()),
+            leg: LegId("c".into()),
+            line,
+            direction: Direction::Outbound,
+            queue: None,
+            language: Some("fr".into()),
+            number: Some("+33199000123".into()),
+            briefed: Some(other.unwrap_or(ticket)),
             at: self.now,
         };
         let (session, commands) = Session::begin(self.now, arrival, Arc::clone(&self.rules), [1; 32]);
@@ -256,7 +324,7 @@ impl Stage {
                         }
                         Order::Record(id) => format!("record segment {}", self.number(*id)),
                         Order::Release(how) => format!("release: {how:?}"),
-                        Order::Beat | Order::Silence | Order::Stop | Order::HangUp => {
+                        Order::Beat | Order::Silence | Order::Brief(_) | Order::Stop | Order::HangUp => {
                             format!("{order:?}").to_lowercase()
                         }
                     };

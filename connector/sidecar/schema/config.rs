@@ -64,6 +64,14 @@ fn line() -> Value {
                 json!({ "enum": ["admit", "refuse"] }),
             ),
         ),
+        ("announce", about("Who tells the customer.", json!({ "enum": ["prompt", "agent"] }))),
+        (
+            "machine",
+            about(
+                "How an answering machine is known when a customer is called.",
+                json!({ "enum": ["code", "amd"] }),
+            ),
+        ),
         ("audio", about("Sounds of its own: language, text, file.", audio)),
     ])
 }

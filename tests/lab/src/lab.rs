@@ -34,7 +34,7 @@ pub const ADMIN_SECRET: &str = "lab-admin-secret";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The agents' extensions: they have the codes and `TEMOIN_LEG=agent`.
-const AGENTS: RangeInclusive<u16> = 2001..=2099;
+const AGENTS: RangeInclusive<u16> = 2001..=2199;
 /// Phones of the house that are no agents: 4100 is exempt by the example policies, 2999 is nobody's.
 const OTHERS: [u16; 2] = [4100, 2999];
 
@@ -56,8 +56,9 @@ const TEMPLATES: [(&str, &str); 14] = [
 ];
 
 /// Files that Asterisk complains about when they are absent; empty will do.
-const EMPTY: [&str; 8] = [
+const EMPTY: [&str; 9] = [
     "acl.conf",
+    "amd.conf",
     "ccss.conf",
     "cdr.conf",
     "cel.conf",
@@ -73,7 +74,7 @@ const SILENT: [&str; 4] = ["beep", "beeperr", "pbx-transfer", "pbx-invalid"];
 /// What a test asks of its lab. The default has no phones and room for 40 calls.
 #[derive(Debug, Clone)]
 pub struct LabOptions {
-    /// The phones that may be rung: extension (2001 to 2099 agents, 4100 exempt, 2999 unknown) and the UDP port on
+    /// The phones that may be rung: extension (2001 to 2199 agents, 4100 exempt, 2999 unknown) and the UDP port on
     /// 127.0.0.1 where it listens. An extension that is not named here can call, and is unavailable when called.
     pub phones: Vec<(u16, u16)>,
     /// The UDP port on 127.0.0.2 of the customers' phone that outbound calls reach (`0…` dialled by an agent).

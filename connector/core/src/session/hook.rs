@@ -5,9 +5,10 @@
 
 use jiff::Timestamp;
 
+use super::outbound::{announcement, text_of};
 use super::{Asked, Phase, Session, after};
 use crate::command::{Notice, Order, Release};
-use crate::decide::{self, decide};
+use crate::decide::decide;
 use crate::desk::Text;
 use crate::event::Playback;
 use crate::id::OrderNo;
@@ -61,7 +62,7 @@ impl Session {
         let stage = Stage::Waiting { until: now };
         self.phase = Phase::Hook(Hook { stage, beat, attempts: 0, asked_info: 0 });
         self.talk.set_time(now);
-        self.announce = decide::announcement(self.talk.facts(), &self.rules.policy);
+        self.announce = announcement(self.talk.facts(), &self.rules);
         if crate::sabotage::is("early-record") {
             self.announced(now);
         }
@@ -130,7 +131,7 @@ impl Session {
             (Text::Refused, _) => self.leave(now),
             // The last word of a line that does not go on, or goes on elsewhere.
             (Text::Alternative | Text::Unavailable, _) => {
-                let how = release(self.service(now));
+                let how = release_of(self.service(now));
                 self.release(now, how);
             }
         }
@@ -205,9 +206,9 @@ impl Session {
         }
         match &self.phase {
             Phase::Over => {}
-            Phase::Talk => {
+            Phase::Talk | Phase::Asking(_) => {
                 let how = self.verdict.filter(|how| *how != Release::Admitted);
-                let how = how.unwrap_or_else(|| release(self.service(now)));
+                let how = how.unwrap_or_else(|| release_of(self.service(now)));
                 self.order(Order::Release(how), Asked::Release);
                 self.journal(now, What::Released { how, why: "was-here-before".into() });
             }
@@ -249,9 +250,15 @@ impl Session {
     }
 
     fn announced(&mut self, now: Timestamp) {
-        let Some(announce) = self.announce.clone() else {
-            return;
-        };
+        if let Some(gate) = self.told_of_purposes(now) {
+            let until = after(now, self.rules.desk.timing.wait(gate));
+            self.stage(Stage::Waiting { until });
+        }
+    }
+
+    /// The announcement was heard to its end: what it said counts from now on.
+    pub(super) fn told_of_purposes(&mut self, now: Timestamp) -> Option<Gate> {
+        let announce = self.announce.clone()?;
         let rules = std::sync::Arc::clone(&self.rules);
         // What was said is what the prompt names: perhaps more than was needed now, never more than was heard.
         let line = rules.policy.line(&self.record.line);
@@ -266,23 +273,12 @@ impl Session {
             },
         );
         self.talk.apply(&rules.policy, &Event::Announced { leg: self.leg.0.as_str().into(), purposes });
-        let timing = &self.rules.desk.timing;
-        let wait = match announce.gate {
-            Gate::OptIn => timing.opt_in_wait,
-            Gate::OptOut => timing.opt_out_wait,
-            Gate::Silent | Gate::Notice | Gate::Forbidden => std::time::Duration::ZERO,
-        };
-        let until = after(now, wait);
-        self.stage(Stage::Waiting { until });
+        Some(announce.gate)
     }
 
     fn play_announcement(&mut self, now: Timestamp) {
         let gate = self.announce.as_ref().map(|announce| announce.gate);
-        let text = match gate {
-            Some(Gate::OptIn) => Text::OptIn,
-            Some(Gate::OptOut) => Text::OptOut,
-            _ => Text::Notice,
-        };
+        let text = gate.map_or(Text::Notice, text_of);
         if !self.play(now, text) {
             self.journal(now, What::NotAnnounced { outcome: Playback::Failed });
             self.alarm(now, Notice::NotAnnounced);
@@ -329,7 +325,7 @@ impl Session {
         if text.is_some_and(|text| self.play(now, text)) {
             return;
         }
-        self.release(now, release(service));
+        self.release(now, release_of(service));
     }
 
     fn release(&mut self, now: Timestamp, how: Release) {
@@ -339,6 +335,10 @@ impl Session {
         if let Phase::Hook(hook) = &mut self.phase {
             hook.beat = None;
         }
+        self.tell_release(now, how);
+    }
+
+    pub(super) fn tell_release(&mut self, now: Timestamp, how: Release) {
         let why = match how {
             Release::Admitted => "goes-on",
             Release::Refused | Release::HangUp => "mandatory-and-not-possible",
@@ -354,7 +354,8 @@ impl Session {
     }
 }
 
-fn release(service: Refusal) -> Release {
+/// How a call leaves, by what the law says of the service.
+pub fn release_of(service: Refusal) -> Release {
     match service {
         Refusal::Continue | Refusal::AlternativeChannel => Release::Admitted,
         Refusal::RefuseRegulatedService => Release::Refused,

@@ -16,7 +16,7 @@ use crate::words::{Flag, Function};
 
 impl Session {
     pub(super) fn press(&mut self, now: Timestamp, leg: Option<LegId>, keys: &str, at: Timestamp) {
-        let in_hook = matches!(self.phase, Phase::Hook(_));
+        let in_hook = matches!(self.phase, Phase::Hook(_) | Phase::Asking(_));
         let by_customer = leg.as_ref() == Some(&self.leg);
         let presser = leg.filter(|leg| self.talk.facts().leg(&leg.0).is_some() || self.knows(leg));
         let function = presser.as_ref().and_then(|leg| self.meaning(leg, keys));
@@ -116,7 +116,7 @@ impl Session {
             return talk::function_of(&self.rules.policy, facts, Side::Agent, keys);
         }
         let of = |keys| talk::meaning(&self.rules.policy, facts, &leg.0, keys);
-        if *leg == self.leg && !matches!(self.phase, Phase::Hook(_)) {
+        if *leg == self.leg && !matches!(self.phase, Phase::Hook(_) | Phase::Asking(_)) {
             of(own_code(keys)?).filter(|function| *function == Function::Object)
         } else {
             of(keys)

@@ -1,7 +1,7 @@
 //! One call's life: `begin`, `step`, `wake_at`. Plain enums and one match; nothing here waits, reads a clock or speaks to
 //! anybody. What it returns is carried out by the shell, whose answers come back as events.
 //!
-//! The order of things: the customer hears who records and why (`hook`); the call goes on; when he is bridged with a
+//! The order of things: the customer hears who records and why (`hook`; one who is called: `outbound`); the call goes on; when he is bridged with a
 //! known agent and nobody else, lots are drawn (`wish`), the segment is made durable, and only then the recorder starts
 //! (`recorder`). Whatever changes the parties or the permission closes the segment (`past`), and a new one begins where
 //! it may.
@@ -10,6 +10,7 @@
 
 mod hook;
 mod keys;
+mod outbound;
 mod past;
 mod recorder;
 mod wish;
@@ -23,7 +24,7 @@ use sha2::{Digest as _, Sha256};
 use crate::command::{Command, DriverError, Notice, Order, Release, Reply};
 use crate::decide::Announce;
 use crate::desk::Desk;
-use crate::event::{Arrival, CallEvent, Party};
+use crate::event::{Arrival, CallEvent, Direction, Party};
 use crate::facts::{Facts, Leg};
 use crate::id::{CallId, LegId, OrderNo, SegmentId};
 use crate::journal::{Entry, What};
@@ -33,6 +34,9 @@ use crate::ports::{CallRecord, SegmentRecord};
 use crate::talk::Talk;
 use crate::words::{LegKind, Purpose, Refusal};
 use hook::Hook;
+pub use hook::release_of;
+pub use outbound::brief;
+use outbound::Asking;
 use past::Past;
 use recorder::Recorder;
 
@@ -119,6 +123,8 @@ pub struct Session {
 enum Phase {
     /// In the hook, told and asked.
     Hook(Hook),
+    /// A customer who is called: the PBX tells and asks him by itself.
+    Asking(Asking),
     /// In the dialplan.
     Talk,
     /// The customer's leg is gone.
@@ -205,7 +211,10 @@ impl Session {
             },
         );
         session.index();
-        session.enter_hook(now);
+        match session.record.direction {
+            Direction::Outbound => session.enter_asking(now, arrival.briefed.as_deref()),
+            Direction::Inbound | Direction::Internal => session.enter_hook(now),
+        }
         let commands = std::mem::take(&mut session.out);
         (session, commands)
     }
@@ -289,6 +298,9 @@ impl Session {
         match event {
             CallEvent::Returned { at } => self.returned(now, at),
             CallEvent::Played { order, outcome, .. } => self.played(now, order, outcome),
+            CallEvent::Said { text, outcome, played, .. } => self.said(now, text, outcome, played),
+            CallEvent::Machine { .. } => self.machine(now),
+            CallEvent::Asked { how, .. } => self.asked(now, how),
             CallEvent::Pressed { leg, keys, at } => {
                 // The same press, told twice, is one press.
                 if self.pressed.insert((keys.clone(), at)) {
@@ -331,7 +343,7 @@ impl Session {
     pub fn wake_at(&self) -> Option<Timestamp> {
         let hook = match &self.phase {
             Phase::Hook(hook) => hook.wake_at(),
-            Phase::Talk | Phase::Over => None,
+            Phase::Asking(_) | Phase::Talk | Phase::Over => None,
         };
         [hook, self.recorder_wake()].into_iter().flatten().min()
     }

@@ -79,6 +79,7 @@ pub fn arrival(at: Timestamp) -> Arrival {
         queue: None,
         language: Some("fr".into()),
         number: Some("+33199000123".into()),
+        briefed: None,
         at,
     }
 }

@@ -557,7 +557,7 @@ impl World {
                     self.tell(CallEvent::Played { order, outcome: Playback::Cut, at });
                 }
             }
-            Order::Beat | Order::HangUp => {}
+            Order::Beat | Order::Brief(_) | Order::HangUp => {}
             Order::Release(how) => self.released = Some(*how),
             Order::Record(id) => {
                 assert!(self.opened.contains(id), "a recorder was ordered before its segment was durable");

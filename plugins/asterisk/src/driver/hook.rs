@@ -11,13 +11,14 @@ use std::sync::{Arc, Mutex};
 
 use reqwest::Method;
 use serde_json::Value;
-use temoin_core::command::{DriverError, Media, Order, Release, Reply};
+use temoin_core::command::{Briefing, DriverError, Media, Order, Release, Reply};
 use temoin_core::id::{CallId, OrderNo};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::hub::Note;
 use super::lock;
+use super::outbound;
 use super::playing::Playing;
 use crate::ari::rest::{Answer, Rest};
 
@@ -73,6 +74,7 @@ impl Hook {
             (lane.newest.replace(newest), playing)
         };
         let (hook, call) = (self.clone(), call.clone());
+        let briefs = matches!(order, Order::Brief(_));
         tokio::spawn(async move {
             if let Some(before) = before
                 && timeout_at(deadline, before).await.is_err()
@@ -85,11 +87,12 @@ impl Hook {
                 Order::Silence => hook.silence(playing, deadline).await,
                 Order::Beat => hook.beat(&call, deadline).await,
                 Order::Release(release) => hook.release(&call, release, deadline).await,
+                Order::Brief(briefing) => hook.brief(&call, &briefing, deadline).await,
                 Order::HangUp => hook.hang_up(&call, deadline).await,
                 Order::Record(_) | Order::Stop => Err(DriverError::Refused("not a hook order".into())),
             };
-            // Also a lane that was made after the call was over.
-            if result == Err(DriverError::Gone) {
+            // Also a lane that was made after the call was over; a leg that was briefed asks for nothing else.
+            if result == Err(DriverError::Gone) || briefs {
                 hook.forget(&call);
             }
             let _ = tell.send(result);
@@ -171,17 +174,36 @@ impl Hook {
         release: Release,
         deadline: Instant,
     ) -> Result<Reply, DriverError> {
-        let verdict = match release {
-            Release::Admitted => "ADMITTED",
-            Release::Refused => "REFUSED",
-            Release::HangUp => "HANGUP",
-        };
-        self.set(call, "TEMOIN", verdict, deadline).await?;
+        self.set(call, "TEMOIN", verdict(release), deadline).await?;
+        self.go_on(call, deadline).await
+    }
+
+    /// What the dialplan needs to ask the customer by itself goes with the channel to whom it dials.
+    async fn brief(
+        &self,
+        call: &CallId,
+        briefing: &Briefing,
+        deadline: Instant,
+    ) -> Result<Reply, DriverError> {
+        self.set(call, "__TEMOIN_ASK", &outbound::pack(briefing)?, deadline).await?;
+        self.set(call, "TEMOIN_DIAL", verdict(briefing.how), deadline).await?;
+        self.go_on(call, deadline).await
+    }
+
+    async fn go_on(&self, call: &CallId, deadline: Instant) -> Result<Reply, DriverError> {
         taken(&self.rest.ask(Method::POST, &["channels", &call.0, "continue"], &[], deadline).await?)
     }
 
     async fn hang_up(&self, call: &CallId, deadline: Instant) -> Result<Reply, DriverError> {
         taken(&self.rest.ask(Method::DELETE, &["channels", &call.0], &[], deadline).await?)
+    }
+}
+
+fn verdict(release: Release) -> &'static str {
+    match release {
+        Release::Admitted => "ADMITTED",
+        Release::Refused => "REFUSED",
+        Release::HangUp => "HANGUP",
     }
 }
 

@@ -120,6 +120,8 @@ impl Topology {
             | Sign::Hold(channel)
             | Sign::Unhold(channel)
             | Sign::ExemptRings { on: channel, .. }
+            | Sign::Answered { channel, .. }
+            | Sign::Asking { channel, .. }
             | Sign::Seen(channel)
             | Sign::HungUp(channel) => seeds.push(channel.id.clone()),
             Sign::Code(code) => seeds.push(code.on.id.clone()),
@@ -166,7 +168,7 @@ fn other_half(name: &str) -> Option<String> {
 }
 
 /// The endpoint that the PBX authenticated: `PJSIP/2001-0000002a` is `2001`. Nothing for other technologies.
-fn extension(name: &str) -> Option<String> {
+pub(crate) fn extension(name: &str) -> Option<String> {
     let (endpoint, serial) = name.strip_prefix("PJSIP/")?.rsplit_once('-')?;
     let hex = serial.len() >= 8 && serial.bytes().all(|b| b.is_ascii_hexdigit());
     (hex && !endpoint.is_empty()).then(|| endpoint.to_owned())

@@ -164,6 +164,14 @@ impl Bench {
         Ok(())
     }
 
+    /// Click to dial.
+    pub(super) async fn connect(&self, extension: u16, number: &str, local: bool) -> Result<(), String> {
+        let channel = if local { format!("Local/{extension}@extensions/n") } else { format!("PJSIP/{extension}") };
+        let command = format!("channel originate {channel} extension {number}@from-agents");
+        // The command line waits for nobody to answer.
+        self.lab.cli(&command).map(drop).map_err(|error| error.to_string())
+    }
+
     /// Takes, or gives back, the write lock of the index.
     pub(super) async fn store(&self, locked: bool) -> Result<(), String> {
         let mut held = self.lock.lock().await;

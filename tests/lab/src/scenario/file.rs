@@ -305,10 +305,11 @@ impl Scenario {
         self.late.map_or(LATE, |late| late.0)
     }
 
-    /// How often the script dials from outside.
+    /// How often the script dials from outside, or calls somebody there.
     pub(super) fn dials(&self) -> usize {
-        let dials =
-            |step: &&Step| matches!(&step.act, Act::Phone(name, Does::Dial(_)) if self.is_customer(name));
+        let dials = |step: &&Step| {
+            matches!(&step.act, Act::Phone(name, Does::Dial(_) | Does::BeCalled) if self.is_customer(name))
+        };
         self.script.iter().filter(dials).count()
     }
 
@@ -323,7 +324,7 @@ impl Scenario {
             marks.extend(step.mark.as_deref());
         }
         if self.calls.len() != self.dials() {
-            return Err(format!("{} customers dial, but `calls` has {}", self.dials(), self.calls.len()));
+            return Err(format!("{} customers dial or are called, but `calls` has {}", self.dials(), self.calls.len()));
         }
         if self.phones.values().any(|cast| cast.raw_from.is_some()) && !self.alone {
             return Err(
@@ -360,6 +361,7 @@ impl Scenario {
                 }
             }
             Act::Talk(one, other, _) => known(one).and_then(|()| known(other)),
+            Act::Connect(name, ..) => known(name),
             Act::At(mark, _) if !marks.contains(mark.as_str()) => Err(format!("no mark @{mark} before")),
             Act::Policy(name) if !self.policies.contains_key(name) => {
                 Err(format!("there is no policy `{name}` in `policies`"))
@@ -449,7 +451,7 @@ mod tests {
             ("caller hangs up", "caller hangs", "caller hangs"),
             ("amel is called", "emil is called", "emil"),
             ("rung + 100ms", "wrung + 100ms", "wrung"),
-            ("caller dials 8111", "caller hears amel", "0 customers dial"),
+            ("caller dials 8111", "caller hears amel", "0 customers dial or are called"),
             ("extension = 2011", "extension = 2011\nnumber = \"+33199000001\"", "of the house"),
             ("caller hangs up", "ami is cut", "no proxies"),
             ("caller hangs up", "at up + 5ms", "@up"),

@@ -55,7 +55,7 @@ pub(super) struct Member {
     passed: usize,
 }
 
-/// A call that a customer made.
+/// A call that a customer made, or was made to him.
 #[derive(Clone, Debug)]
 pub(super) struct Dial {
     pub(super) by: String,
@@ -139,6 +139,11 @@ impl<'a> Stage<'a> {
         match act {
             Act::Phone(name, does) => self.phone(name, does, limit).await,
             Act::Talk(one, other, long) => self.talk(one, other, *long, limit).await,
+            Act::Connect(name, number, local) => {
+                let member = self.members.get(name.as_str()).ok_or("nobody of that name")?;
+                let extension = member.extension.ok_or("not a phone of the house")?;
+                self.bench.connect(extension, &self.number(number)?, *local).await.map(|()| begun)
+            }
             Act::Sidecar(fate) => self.bench.fate(*fate).await.map(|()| begun),
             Act::Store(locked) => self.bench.store(*locked).await.map(|()| begun),
             Act::Policy(name) => {
@@ -271,9 +276,15 @@ impl<'a> Stage<'a> {
             Ok(call) => call,
             Err(error) => return Err(format!("{error}\n{}", self.seen())),
         };
-        member.taken.push(call.clone());
-        member.take_up(call);
-        Ok(Instant::now())
+        let (at, when) = (Instant::now(), Timestamp::now());
+        member.take_up(call.clone());
+        member.passed = 0;
+        if member.extension.is_none() {
+            self.dials.push(Dial { by: name.to_owned(), call, at, when, listener: Listener::default() });
+        } else {
+            member.taken.push(call);
+        }
+        Ok(at)
     }
 
     /// Waits until a prompt has begun, or was heard whole, that the script has not gone past.
@@ -351,15 +362,20 @@ impl<'a> Stage<'a> {
         stuck
     }
 
-    /// `81{amel}` → `8111` for extension 2011.
+    /// `81{amel}` → `8111` for extension 2011; `01{caller}` → 01, the digits of his number, and his telephone's port.
     fn number(&self, template: &str) -> Result<String, String> {
         let Some((before, rest)) = template.split_once('{') else {
             return Ok(template.to_owned());
         };
         let (name, after) = rest.split_once('}').ok_or_else(|| format!("`{template}` has no end"))?;
-        let extension = self.members.get(name).and_then(|member| member.extension);
-        let extension = extension.ok_or_else(|| format!("`{name}` has no extension"))?;
-        Ok(format!("{before}{:02}{after}", extension % 100))
+        let member = self.members.get(name).ok_or_else(|| format!("there is no `{name}`"))?;
+        Ok(match member.extension {
+            Some(extension) => format!("{before}{:02}{after}", extension % 100),
+            None => {
+                let digits = member.number.trim_start_matches('+');
+                format!("{before}{digits}{:05}{after}", member.phone.address().port())
+            }
+        })
     }
 
     fn seen(&self) -> String {

@@ -12,12 +12,14 @@ use temoin_phone::Way;
 
 /// All that a script can say, for whoever writes one.
 pub const GRAMMAR: &str = "\
-PHONE dials NUMBER             calls; {amel} in a number stands for the last two digits of amel's extension. A call that
-                               it is in becomes its other call
+PHONE dials NUMBER             calls; {amel} in a number stands for the last two digits of amel's extension, {caller}
+                               for a customer's number and the port of his phone. A call that it is in becomes its other
 PHONE turns to its other call  the one that it was in before
 PHONE joins its calls          an attended transfer: REFER with Replaces on its other call, naming this one
 PHONE is called                waits until a call comes in, and takes it up
 PHONE is not called            no call came in since the last one was taken up
+pbx connects PHONE to NUMBER [through a Local channel]
+                               rings the phone and, once it answers, dials for it
 PHONE answers                  the call that came in
 PHONE refuses STATUS           the call that came in
 PHONE answers by itself        every call from now on
@@ -62,6 +64,8 @@ pub enum Act {
     Phone(String, Does),
     /// Two phones talk.
     Talk(String, String, Duration),
+    /// Click to dial: the PBX rings a phone, and dials for it; whether through a Local channel that stays.
+    Connect(String, String, bool),
     /// To the sidecar.
     Sidecar(Fate),
     /// The index's write lock is held by somebody else (true), or free.
@@ -201,7 +205,13 @@ fn act(words: &[&str]) -> Result<Option<Act>, String> {
         }
         [at @ ("ami" | "ari"), "is", "well"] => Some(Act::Link(link(at), Trouble::Well)),
         ["policy", "is", name] => Some(Act::Policy(name.to_owned())),
-        ["sidecar" | "policy" | "store" | "ami" | "ari", ..] => None,
+        ["pbx", "connects", phone, "to", number] => {
+            Some(Act::Connect(phone.to_owned(), number.to_owned(), false))
+        }
+        ["pbx", "connects", phone, "to", number, "through", "a", "Local", "channel"] => {
+            Some(Act::Connect(phone.to_owned(), number.to_owned(), true))
+        }
+        ["sidecar" | "policy" | "store" | "ami" | "ari" | "pbx", ..] => None,
         ["at", mark, sign @ ("+" | "-"), by] => {
             let by = SignedDuration::try_from(duration(by)?).map_err(|error| error.to_string())?;
             Some(Act::At(mark.to_owned(), if sign == "+" { by } else { -by }))
