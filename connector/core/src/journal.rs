@@ -123,7 +123,8 @@ pub enum What {
         record: bool,
         /// The agents present.
         agents: Vec<String>,
-        /// Reason by purpose (FORMAT 3.4), or of the shell: `no-agent`, `unknown-party`, `moving`.
+        /// Reason by purpose (FORMAT 3.4), or of the shell: `held`, `unknown-party`, `another-customer`,
+        /// `exempt-rings`.
         reasons: std::collections::BTreeMap<String, String>,
     },
     /// A segment was opened.

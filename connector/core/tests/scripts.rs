@@ -386,7 +386,8 @@ fn leg(who: &str) -> String {
     format!("{who}-1")
 }
 
-/// `amel`, `amel-on-hold`, `amel-listening`, `amel=4100` (her channel, at another extension).
+/// `amel`, `amel-on-hold`, `amel-listening`, `amel=4100` (her channel, at another extension); `lea` is another call's
+/// customer.
 fn party(who: &str) -> Party {
     let (who, held) = who.strip_suffix("-on-hold").map_or((who, false), |who| (who, true));
     let (who, listens) = who.strip_suffix("-listening").map_or((who, false), |who| (who, true));
@@ -397,13 +398,14 @@ fn party(who: &str) -> Party {
         "delegate" => "4100",
         "a-stranger" => "2998",
         "stranger" => "2999",
+        "lea" => "trunk",
         _ => panic!("who is {who}?"),
     });
     Party {
         leg: LegId(leg(who)),
         extension: Some(extension.into()),
         agent: None,
-        customer_of: None,
+        customer_of: (who == "lea").then(|| CallId(leg(who))),
         role: if listens { Role::Listener } else { Role::Member },
         held,
     }

@@ -18,6 +18,8 @@ pub enum Act {
     Bridge(Vec<Who>),
     /// The customer and the others are apart.
     Apart,
+    /// An exempt extension is about to ring: the dialplan stops the recorder, and says so.
+    ExemptRings,
     /// An agent puts the call on hold, or takes it back.
     Hold(bool),
     /// The PBX's events are lost for so long; what is done meanwhile is not told.
