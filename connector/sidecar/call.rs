@@ -169,6 +169,8 @@ fn name(event: &CallEvent) -> &'static str {
         CallEvent::RecorderStarted { .. } => "recorder-started",
         CallEvent::RecorderStopped { .. } => "recorder-stopped",
         CallEvent::ExemptRings { .. } => "exempt-rings",
+        CallEvent::StepBegan { .. } => "step-began",
+        CallEvent::StepEnded { .. } => "step-ended",
         CallEvent::Ended { .. } => "ended",
         CallEvent::LinkLost { .. } => "link-lost",
         CallEvent::LinkBack => "link-back",

@@ -8,6 +8,7 @@ pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod dialplan;
 pub mod engine;
 pub mod explain;
 pub mod fault;

@@ -11,6 +11,9 @@ use jiff::Timestamp;
 use sd_notify::NotifyState;
 use temoin_asterisk::Asterisk;
 pub use temoin_asterisk::AsteriskConfig;
+pub(crate) use temoin_asterisk::dialplan::{
+    Code as DialplanCode, Does, Line as DialplanLine, features, is_plain as plays, lines as hooks,
+};
 use temoin_core::journal::{Entry, What};
 use temoin_core::ports::{Change, Clock, PbxDriver, Store, StoreError, Vault};
 use temoin_core::session::Rules;

@@ -46,6 +46,14 @@ pub enum Order {
     Silence,
     /// Push the dead-man timer out: without a beat the PBX takes the caller on without us.
     Beat,
+    /// Leave with the customer's leg, in the hook, what the dialplan plays to him as a contract talk begins, and the key
+    /// by which he objects while it plays.
+    Prepare {
+        /// The sound.
+        step: Media,
+        /// The key, where he has one.
+        object: Option<String>,
+    },
     /// Give the call back to the dialplan, with these variables set on the customer's channel.
     Release(Release),
     /// Tell a leg that is about to dial a customer what he must hear and may press, and let it go on. Its call is the leg

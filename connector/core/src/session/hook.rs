@@ -171,6 +171,8 @@ impl Session {
             // The details were told, or could not be: back to the question.
             (Text::Info, _) => self.play_announcement(now),
             (Text::Refused, _) => self.leave(now),
+            // Said in the talk, by the dialplan.
+            (Text::Contract, _) => {}
             // The last word of a line that does not go on, or goes on elsewhere.
             (Text::Alternative | Text::Unavailable, _) => {
                 let how = release_of(self.service(now));
@@ -384,6 +386,9 @@ impl Session {
     }
 
     fn release(&mut self, now: Timestamp, how: Release) {
+        if how == Release::Admitted {
+            self.prepare_step();
+        }
         self.order(Order::Release(how), Asked::Release);
         self.stage(Stage::Leaving { how });
         self.verdict = Some(how);

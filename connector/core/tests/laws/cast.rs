@@ -94,6 +94,7 @@ pub fn desk() -> Desk {
         Text::Refused,
         Text::Unavailable,
         Text::Alternative,
+        Text::Contract,
     ];
     let sounds = texts.map(|text| {
         let media = temoin_core::command::Media {

@@ -21,7 +21,7 @@ use temoin_core::event::{CallEvent, PbxEvent, Role};
 use temoin_core::id::{CallId, LegId};
 
 use crate::translate::status::Row;
-use crate::translate::{self, Asking, By, Code, Sign};
+use crate::translate::{self, Asking, By, Code, Sign, StepStage};
 use told::Told;
 
 /// How many channels that are gone we remember, so that a late word about one does not bring it back.
@@ -196,6 +196,20 @@ impl Topology {
                 // An exempt extension may be dialled by anybody, for no customer at all.
                 if self.follows(&call) {
                     return told(&call, CallEvent::ExemptRings { at });
+                }
+            }
+            Sign::Step { on, customer, stage } => {
+                self.see(on);
+                let named = customer.as_ref().and_then(|name| self.names.get(name));
+                let call = named.unwrap_or(&on.id).clone();
+                if self.follows(&call) {
+                    return told(
+                        &call,
+                        match *stage {
+                            StepStage::Begins => CallEvent::StepBegan { at },
+                            StepStage::Ended(outcome) => CallEvent::StepEnded { outcome, at },
+                        },
+                    );
                 }
             }
             Sign::Answered { channel, .. } => self.see(channel),
