@@ -210,7 +210,12 @@ impl PbxDriver for Pbx {
                 std::fs::write(self.spool.join(format!("{id}-in.wav")), b"").expect("a file");
             }
             Order::Stop => reply.stopped = 1,
-            Order::Silence | Order::Beat | Order::Prepare { .. } | Order::Release(_) | Order::Brief(_) | Order::HangUp => {}
+            Order::Silence
+            | Order::Beat
+            | Order::Prepare { .. }
+            | Order::Release(_)
+            | Order::Brief(_)
+            | Order::HangUp => {}
         }
         Box::pin(async move { Ok(reply) })
     }

@@ -207,7 +207,9 @@ impl Bench {
         let deadline = Instant::now() + REST;
         loop {
             match lock(&self.sidecar).reloads() {
-                after if after.refused > before.refused => return Err("the sidecar refused the policy".into()),
+                after if after.refused > before.refused => {
+                    return Err("the sidecar refused the policy".into());
+                }
                 after if after.taken > before.taken => break,
                 _ if Instant::now() > deadline => return Err(format!("not in force after {REST:?}")),
                 _ => {}

@@ -368,7 +368,9 @@ impl Scenario {
             Act::Policy(name) if !self.policies.contains_key(name) => {
                 Err(format!("there is no policy `{name}` in `policies`"))
             }
-            Act::Policy(_) if !self.alone => Err("a policy is everybody's: the scenario must be `alone`".into()),
+            Act::Policy(_) if !self.alone => {
+                Err("a policy is everybody's: the scenario must be `alone`".into())
+            }
             Act::Link(..) if !self.bench.proxies => Err("the bench has no proxies".into()),
             Act::At(..) | Act::Link(..) | Act::Policy(_) | Act::Sidecar(_) | Act::Store(_) => Ok(()),
         }

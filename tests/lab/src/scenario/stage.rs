@@ -148,7 +148,16 @@ impl<'a> Stage<'a> {
                 let member = self.members.get(name.as_str()).ok_or("nobody of that name")?;
                 let add =
                     ["register", "add", &member.number, "--do-not-call", "request", "--who", "scenario"];
-                let withdraw = ["register", "withdraw", &member.number, "--do-not-call", "--how", "call", "--who", "scenario"];
+                let withdraw = [
+                    "register",
+                    "withdraw",
+                    &member.number,
+                    "--do-not-call",
+                    "--how",
+                    "call",
+                    "--who",
+                    "scenario",
+                ];
                 let args: &[&str] = if *entered { &add } else { &withdraw };
                 self.bench.cli.json(args).await.map(|_| begun)
             }
