@@ -184,9 +184,12 @@ fn look_at_sounds(config: &Config, policy: Option<&Policy>, hash: String) -> Vec
 
 fn look_at_keys(config: &Config) -> Vec<Fault> {
     let mut faults = Vec::new();
-    for (path, what) in
-        [(&config.sampling_key, "the key of the draws"), (&config.vault.key, "the key of the vault")]
-    {
+    let register = config.register_key();
+    for (path, what) in [
+        (&config.sampling_key, "the key of the draws"),
+        (&config.vault.key, "the key of the vault"),
+        (&register, crate::register::KEY),
+    ] {
         if is_unset(path) {
             continue;
         }

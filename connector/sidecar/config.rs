@@ -41,6 +41,9 @@ pub struct Config {
     pub vault: VaultConfig,
     /// The key of the draws, 32 bytes; made at the first start.
     pub sampling_key: PathBuf,
+    /// The key under which the register keeps numbers, 32 bytes; made at its first use. Unless named, `register.key`
+    /// beside the key of the draws.
+    pub register_key: Option<PathBuf>,
     /// The sounds.
     pub prompts: PromptsConfig,
     /// Which agent sits at which extension.
@@ -258,11 +261,22 @@ impl Config {
         ];
         let audio =
             self.lines.values_mut().flat_map(|line| line.audio.values_mut()).flat_map(BTreeMap::values_mut);
-        for path in paths.into_iter().chain(self.packs.as_mut()).chain(audio) {
+        for path in
+            paths.into_iter().chain(self.packs.as_mut()).chain(self.register_key.as_mut()).chain(audio)
+        {
             if !path.as_os_str().is_empty() {
                 *path = base.join(&*path);
             }
         }
+    }
+
+    /// The file of the key of the register.
+    pub fn register_key(&self) -> PathBuf {
+        let beside = || match &self.sampling_key {
+            unset if unset.as_os_str().is_empty() => PathBuf::new(),
+            key => key.with_file_name("register.key"),
+        };
+        self.register_key.clone().unwrap_or_else(beside)
     }
 
     /// The desk for the calls: every sound looked at and measured. A sound that is missing is reported; the calls that

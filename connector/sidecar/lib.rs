@@ -20,6 +20,7 @@ pub mod outbox;
 pub mod packs;
 pub mod papers;
 pub mod reading;
+pub mod register;
 pub mod report;
 pub mod restart;
 pub mod rules;

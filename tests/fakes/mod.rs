@@ -270,6 +270,7 @@ impl World {
             store: store.clone(),
             outbox: outbox.clone(),
             clock: clock.clone(),
+            register_key: dir.path().join("register.key"),
             spool: dir.path().join("spool"),
             alarms: Arc::new(Alarms::default()),
         };

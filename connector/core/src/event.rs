@@ -215,6 +215,8 @@ pub enum CallEvent {
     Opened(SegmentId),
     /// They are not: no journal, no recording.
     NotOpened(SegmentId, StoreError),
+    /// What was written before `Prove` is durable.
+    Proven,
     /// The draws, durable with their counters.
     Drawn(Vec<Drawn>),
     /// No draw could be made.

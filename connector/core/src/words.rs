@@ -123,6 +123,14 @@ words! {
     /// Which way a call goes.
     Direction { Inbound = "inbound", Outbound = "outbound", Internal = "internal" }
 
+    /// What a line calls people for, as far as the law of calling matters: to sell to consumers, with an offer that
+    /// goes with a contract they have, to sell to professionals as such, or not to sell (what they asked for, an
+    /// appointment, a delivery).
+    Errand { Marketing = "marketing", Contract = "contract", Business = "business", Service = "service" }
+
+    /// Whether selling by telephone needs that the person agreed before, as a pack writes it.
+    PriorConsent { NotNeeded = "not-needed", Prior = "prior" }
+
     /// What a campaign shares its draws out by.
     Stratify { Agent = "agent", Queue = "queue", None = "none" }
 

@@ -36,6 +36,8 @@ struct Stage {
     segments: Vec<SegmentRecord>,
     record: Option<CallRecord>,
     said: String,
+    /// A proof is asked for, and the journal is locked.
+    unproven: bool,
     /// The line and the ticket.
     dialled: Option<(String, String)>,
 }
@@ -67,6 +69,7 @@ impl Stage {
             segments: Vec::new(),
             record: None,
             said: String::new(),
+            unproven: false,
             dialled: None,
         }
     }
@@ -76,7 +79,7 @@ impl Stage {
             "the lot falls on this call" => return self.selected = true,
             "the lot does not fall on this call" => return self.selected = false,
             "the journal is locked" => return self.locked = true,
-            "the journal is free" => return self.locked = false,
+            "the journal is free" => return self.free(),
             "the pbx answers" => return self.pbx = Pbx::Answers,
             "the pbx does not answer" => return self.pbx = Pbx::Silent,
             "the channel is gone" => return self.pbx = Pbx::Gone,
@@ -192,6 +195,14 @@ impl Stage {
         self.perform(commands);
     }
 
+    /// What waited for the journal is written.
+    fn free(&mut self) {
+        self.locked = false;
+        if std::mem::take(&mut self.unproven) {
+            self.step(CallEvent::Proven);
+        }
+    }
+
     /// What the PBX is told before it dials.
     fn dial(&mut self, line: &str, extension: &str) {
         let dialling = Dialling {
@@ -275,6 +286,13 @@ impl Stage {
                 Command::Index(record) => {
                     self.record = Some(record.clone());
                     format!("index: {} with [{}]", record.outcome, record.agents.join(", "))
+                }
+                Command::Prove => {
+                    self.unproven = self.locked;
+                    if !self.locked {
+                        answers.push(CallEvent::Proven);
+                    }
+                    "prove that the journal can be written".to_owned()
                 }
                 Command::Draw(ballots) => {
                     let text =
@@ -383,7 +401,8 @@ fn leg(who: &str) -> String {
     format!("{who}-1")
 }
 
-/// `amel`, `amel-on-hold`, `amel-listening`, `amel=4100` (her channel, at another extension).
+/// `amel`, `amel-on-hold`, `amel-listening`, `amel=4100` (her channel, at another extension); `lea` is another call's
+/// customer.
 fn party(who: &str) -> Party {
     let (who, held) = who.strip_suffix("-on-hold").map_or((who, false), |who| (who, true));
     let (who, listens) = who.strip_suffix("-listening").map_or((who, false), |who| (who, true));
@@ -394,13 +413,14 @@ fn party(who: &str) -> Party {
         "delegate" => "4100",
         "a-stranger" => "2998",
         "stranger" => "2999",
+        "lea" => "trunk",
         _ => panic!("who is {who}?"),
     });
     Party {
         leg: LegId(leg(who)),
         extension: Some(extension.into()),
         agent: None,
-        customer_of: None,
+        customer_of: (who == "lea").then(|| CallId(leg(who))),
         role: if listens { Role::Listener } else { Role::Member },
         held,
     }

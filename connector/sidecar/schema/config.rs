@@ -14,6 +14,7 @@ pub(super) fn schema() -> Value {
         ("store!", table([("path!", about("The index, an SQLite file.", any_text()))])),
         ("vault!", table([("path!", any_text()), ("key!", any_text())])),
         ("sampling_key!", about("The key of the draws; made at the first start.", any_text())),
+        ("register_key", about("The key of the register; made at its first use.", any_text())),
         ("prompts!", table([("folder!", about("<folder>/<language>/temoin-<text>.wav", any_text()))])),
         ("extensions", about("Which agent sits where.", named(any_text(), any_text()))),
         ("codes", codes()),

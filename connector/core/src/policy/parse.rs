@@ -94,6 +94,7 @@ fn read_line(name: Arc<str>, t: Table<'_>, defaults: &LineDefaults) -> Option<Li
     let markets = t.required("markets").and_then(|n| n.filled_list(Node::territory));
     let sectors = t.optional("sectors").and_then(|n| n.list(Node::pack_id)).unwrap_or_default();
     let zone = t.optional("timezone").and_then(|n| n.zone()).unwrap_or_else(|| defaults.zone.clone());
+    let outbound = t.optional("outbound").and_then(|n| n.word());
     let purposes = t.optional("purposes").and_then(|n| n.filled_list(Node::purpose));
     let keys = read_keys(&t);
     let prompts = t.required("prompts").and_then(|n| n.table()).map(|table| {
@@ -107,6 +108,7 @@ fn read_line(name: Arc<str>, t: Table<'_>, defaults: &LineDefaults) -> Option<Li
         markets: markets?,
         sectors,
         zone,
+        outbound,
         purposes: purposes.unwrap_or_else(|| defaults.purposes.clone()),
         keys,
         prompts: prompts?,

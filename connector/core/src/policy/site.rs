@@ -67,6 +67,8 @@ pub struct Line {
     pub sectors: Vec<Arc<str>>,
     /// Its zone: its own, or that of the site.
     pub zone: Zone,
+    /// What it calls people for; none where it does not call out, or does not say.
+    pub outbound: Option<Errand>,
     /// What its calls are recorded for: its own purposes, or those of the site.
     pub purposes: Vec<Purpose>,
     /// What its keys do.

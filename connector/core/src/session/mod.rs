@@ -35,7 +35,6 @@ use crate::ports::{CallRecord, SegmentRecord};
 use crate::talk::Talk;
 use crate::words::{LegKind, Purpose, Refusal};
 use hook::Hook;
-pub use hook::release_of;
 use outbound::Asking;
 pub use outbound::brief;
 use past::Past;
@@ -348,6 +347,7 @@ impl Session {
             }
             CallEvent::Opened(id) => self.opened(now, id),
             CallEvent::NotOpened(id, error) => self.not_opened(now, id, &error),
+            CallEvent::Proven => self.proven(now),
             CallEvent::Drawn(drawn) => self.drawn(drawn),
             CallEvent::NotDrawn(error) => self.not_drawn(now, &error),
             CallEvent::Woken => {}

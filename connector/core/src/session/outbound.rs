@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::step::step_of;
-use super::{Phase, Rules, Session, facts_of, release_of};
-use crate::command::{Briefing, Notice, Outcomes, Release};
+use super::{Phase, Rules, Session, facts_of};
+use crate::command::{Briefing, Notice, Outcomes, Release, release_of};
 use crate::decide::{self, Announce, decide};
 use crate::desk::{Announcer, Machine, Text};
 use crate::event::{Dialling, Direction, Playback};
@@ -55,9 +55,11 @@ pub fn brief(dialling: &Dialling, rules: &Rules) -> Briefing {
     let keys = rules.policy.line(&dialling.line).map(|line| line.keys_in(facts.language.as_deref()));
     let key = |function| Some(keys?.digits(function)?.to_string());
     let announcement = gate.map(text_of).and_then(|text| Some((text, sound(text)?)));
+    // Where nothing is asked, what the law says of an unrecorded call holds before it is dialled.
+    let how = if announcement.is_some() { Release::Admitted } else { release_of(outcomes.unheard) };
     Briefing {
-        // Where nothing is asked, what the law says of an unrecorded call holds before it is dialled.
-        how: if announcement.is_some() { Release::Admitted } else { release_of(outcomes.unheard) },
+        how,
+        why: super::hook::why(how).into(),
         ticket: ticket(announce.as_ref()),
         announcement,
         info: sound(Text::Info),

@@ -30,8 +30,11 @@ pub(super) enum Why {
     Alone,
     /// Somebody is on hold or away.
     Held,
-    /// Somebody is there whom nobody knows, or another call's customer.
+    /// Somebody is there whom nobody knows.
     Stranger,
+    /// The customer of another call is there: what he heard and refused is that call's knowledge, his code stops only the
+    /// recorders of his own leg, and what he takes back must be erased in a call that may be over by then.
+    OtherCustomer,
     /// Somebody who must never be recorded is about to come in.
     ExemptRings,
     /// The customer is being told that a contract talk begins.
@@ -127,11 +130,12 @@ impl Session {
         for leg in gone {
             self.talk.apply(&rules.policy, &Event::Leave { leg });
         }
-        let mut stranger = false;
+        let (mut stranger, mut other_customer) = (false, false);
         for party in &self.parties {
             // An exempt extension needs no agent to be exempt; anybody else without one is a stranger.
             let Some(leg) = rules.leg_of(party) else {
-                stranger = true;
+                other_customer |= party.customer_of.is_some();
+                stranger |= party.customer_of.is_none();
                 continue;
             };
             if crate::sabotage::is("skip-exempt") && leg.is_exempt(&rules.policy) {
@@ -144,7 +148,11 @@ impl Session {
                 self.talk.apply(&rules.policy, &Event::Join { leg });
             }
         }
-        if stranger { Err(Why::Stranger) } else { Ok(()) }
+        match (stranger, other_customer) {
+            (true, _) => Err(Why::Stranger),
+            (false, true) => Err(Why::OtherCustomer),
+            (false, false) => Ok(()),
+        }
     }
 
     /// Whether this is an agent's leg of this call, present or not: a code pressed on the way out counts.
@@ -208,6 +216,7 @@ impl Session {
             Err(Why::Link) => (false, None, Some("not-heard")),
             Err(Why::Held) => (false, None, Some("held")),
             Err(Why::Stranger) => (false, None, Some("unknown-party")),
+            Err(Why::OtherCustomer) => (false, None, Some("another-customer")),
             Err(Why::ExemptRings) => (false, None, Some("exempt-rings")),
         };
         if matches!(self.phase, Phase::Over) {
@@ -296,7 +305,7 @@ impl Why {
             Self::Link => Ending::Gap,
             Self::Step => Ending::Code,
             Self::Alone | Self::Held | Self::Drawing => Ending::PartiesChanged,
-            Self::Stranger | Self::ExemptRings => Ending::Stranger,
+            Self::Stranger | Self::OtherCustomer | Self::ExemptRings => Ending::Stranger,
             Self::Law(decision) => {
                 let reasons = decision
                     .purposes

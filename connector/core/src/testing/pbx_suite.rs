@@ -408,6 +408,7 @@ async fn a_customer_who_is_called_is_asked_as_briefed(mut case: Case) {
     assert!(calls.is_empty(), "who dials is no customer: {calls:?}");
     let briefing = Briefing {
         how: Release::Admitted,
+        why: "goes-on".into(),
         ticket: "opt-out/1".into(),
         announcement: Some((Text::OptOut, media())),
         info: None,

@@ -44,6 +44,7 @@ pub struct Seen {
     pub recording: bool,
     pub pause: bool,
     pub exempt: bool,
+    pub exempt_rings: bool,
     pub objection: bool,
     pub triggered: bool,
     pub machine: bool,
@@ -293,24 +294,17 @@ impl World {
                 let leg = agent.party(false).leg.0;
                 self.code(&leg, code);
             }
-            Act::Bridge(who) if self.released == Some(Release::Admitted) => {
-                self.bridge.clone_from(who);
-                self.held = false;
-                self.truth_of_bridge();
-                self.tell_parties();
-            }
+            Act::Bridge(who) if self.released == Some(Release::Admitted) => self.seat(who.clone(), false),
             Act::Bridge(_) => {}
-            Act::Apart => {
-                self.bridge.clear();
-                self.held = false;
-                self.truth_of_bridge();
-                self.tell_parties();
+            Act::Apart => self.seat(Vec::new(), false),
+            Act::ExemptRings => {
+                if self.released == Some(Release::Admitted) {
+                    self.exempt_rings();
+                }
             }
             Act::Hold(held) => {
                 if !self.bridge.is_empty() {
-                    self.held = *held;
-                    self.truth_of_bridge();
-                    self.tell_parties();
+                    self.seat(self.bridge.clone(), *held);
                 }
             }
             Act::Gap(ms) => {
@@ -325,6 +319,27 @@ impl World {
             Act::LockStore(ms) => self.locked_until = self.ms + i64::from(*ms),
             Act::Deaf(ms) => self.deaf_until = self.ms + i64::from(*ms),
         }
+    }
+
+    fn seat(&mut self, bridge: Vec<Who>, held: bool) {
+        // What was told of an exempt extension holds until then.
+        if (&self.bridge, self.held) != (&bridge, held) {
+            self.forbid("an exempt extension rings", false);
+        }
+        (self.bridge, self.held) = (bridge, held);
+        self.truth_of_bridge();
+        self.tell_parties();
+    }
+
+    /// The dialplan stops, then tells. What nobody heard of forbids nothing: he is in no bridge yet.
+    fn exempt_rings(&mut self) {
+        if self.gap_until.is_none() {
+            self.seen.exempt_rings |= self.recorder_runs();
+            self.forbid("an exempt extension rings", true);
+        }
+        self.stop_tapes();
+        let at = self.at(self.ms);
+        self.tell(CallEvent::ExemptRings { at });
     }
 
     fn objected(&mut self) {
@@ -531,6 +546,8 @@ impl World {
                         self.post(DISK, CallEvent::Opened(id));
                     }
                 }
+                Command::Prove if self.ms < self.locked_until => {}
+                Command::Prove => self.post(DISK, CallEvent::Proven),
                 Command::Draw(ballots) => {
                     let drawn = ballots.iter().map(|ballot| Drawn {
                         ballot: ballot.clone(),

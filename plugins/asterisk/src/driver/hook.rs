@@ -210,6 +210,7 @@ impl Hook {
         deadline: Instant,
     ) -> Result<Reply, DriverError> {
         self.set(call, "__TEMOIN_ASK", &outbound::pack(briefing)?, deadline).await?;
+        self.set(call, "TEMOIN_WHY", &briefing.why, deadline).await?;
         self.set(call, "TEMOIN_DIAL", verdict(briefing.how), deadline).await?;
         self.go_on(call, deadline).await
     }

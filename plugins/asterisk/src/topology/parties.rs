@@ -12,11 +12,12 @@ use crate::translate::Sign;
 
 impl Topology {
     /// Everybody beside this customer, sorted. A Local half whose other half is in no bridge is an unknown party: who
-    /// is behind it cannot be told.
+    /// is behind it cannot be told. Where the customer himself holds nobody talks to him, and all count as held.
     pub fn parties(&self, customer: &str, now: Duration) -> Vec<Party> {
         let mut walk = Walk { now, seen: HashSet::from([customer]), found: BTreeSet::new() };
+        let holds = self.channels.get(customer).is_some_and(|channel| channel.held);
         self.listeners(customer, &mut walk);
-        self.beyond(customer, false, Role::Member, &mut walk);
+        self.beyond(customer, holds, Role::Member, &mut walk);
         walk.found.into_iter().collect()
     }
 

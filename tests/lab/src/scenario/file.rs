@@ -57,6 +57,10 @@ pub struct Scenario {
     /// Where it is played.
     #[serde(default)]
     pub bench: Bench,
+    /// Policies that the script puts into force: what they say otherwise than the site's, and times (`"{now + 6s}"`,
+    /// `daily = "{minute - 3600s}-{minute}"`) that are counted from the step on.
+    #[serde(default)]
+    pub policies: BTreeMap<String, toml::Table>,
     /// Who takes part.
     pub phones: BTreeMap<String, Cast>,
     /// What must come of each call, in the order in which they were dialled.
@@ -359,10 +363,16 @@ impl Scenario {
                 }
             }
             Act::Talk(one, other, _) => known(one).and_then(|()| known(other)),
-            Act::Connect(name, ..) => known(name),
+            Act::Connect(name, ..) | Act::DoNotCall(name, _) => known(name),
             Act::At(mark, _) if !marks.contains(mark.as_str()) => Err(format!("no mark @{mark} before")),
+            Act::Policy(name) if !self.policies.contains_key(name) => {
+                Err(format!("there is no policy `{name}` in `policies`"))
+            }
+            Act::Policy(_) if !self.alone => {
+                Err("a policy is everybody's: the scenario must be `alone`".into())
+            }
             Act::Link(..) if !self.bench.proxies => Err("the bench has no proxies".into()),
-            Act::At(..) | Act::Link(..) | Act::Sidecar(_) | Act::Store(_) => Ok(()),
+            Act::At(..) | Act::Link(..) | Act::Policy(_) | Act::Sidecar(_) | Act::Store(_) => Ok(()),
         }
     }
 
@@ -449,6 +459,7 @@ mod tests {
             ("extension = 2011", "extension = 2011\nnumber = \"+33199000001\"", "of the house"),
             ("caller hangs up", "ami is cut", "no proxies"),
             ("caller hangs up", "at up + 5ms", "@up"),
+            ("caller hangs up", "policy is another", "another"),
         ] {
             let error = read(&TEXT.replacen(from, to, 1)).unwrap_err().to_string();
             assert!(error.contains(named), "{from} -> {to}: {error}");
