@@ -161,7 +161,10 @@ impl Session {
         self.serve(now, &wish);
         let changed = self.changed;
         self.since = match wish {
-            Ok(_) | Err(Why::Drawing) => self.since.or(Some(changed)),
+            // A quiet that is meant is no loss.
+            Ok(_) | Err(Why::Drawing) => {
+                self.since.or(Some(self.quiet_until.map_or(changed, |quiet| changed.max(quiet))))
+            }
             Err(_) => None,
         };
         match (&mut self.recorder, wish) {

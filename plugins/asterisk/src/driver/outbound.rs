@@ -10,6 +10,7 @@
 //! | 12 | what becomes of the call, a letter each for accepted, silent, objected, unheard: `g`oes on, `a`lternative, `e`nds |
 //! | 13 | `amd` where a machine is to be detected first |
 //! | 14 | the length of the announcement, ms: less played is not heard |
+//! | 15 | the sound with which a contract talk begins |
 
 use temoin_core::command::{Briefing, DriverError, Media};
 use temoin_core::desk::Text;
@@ -46,6 +47,7 @@ pub(super) fn pack(briefing: &Briefing) -> Result<String, DriverError> {
     fields.push(letters.concat());
     fields.push(if briefing.detect_machine { "amd" } else { "" }.into());
     fields.push(announcement.map(|media| media.length.as_millis().to_string()).unwrap_or_default());
+    fields.push(briefing.step.as_ref().map(path).transpose()?.unwrap_or_default());
     let packed = fields.join("|");
     if packed.len() > LONGEST {
         return Err(DriverError::Refused(
