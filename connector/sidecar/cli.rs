@@ -23,7 +23,8 @@ use crate::config::{Config, LogFormat, hex};
 use crate::fault::Fault;
 use crate::init::{self, InitArgs};
 use crate::papers::{self, PapersArgs};
-use crate::{authoring, check, keep, rules, schema, show, simulate, wiring};
+use crate::register::{self, RegisterArgs};
+use crate::{authoring, check, dialplan, keep, rules, schema, show, simulate, wiring};
 
 /// Lawful call recording beside an existing Asterisk.
 #[derive(Debug, Parser)]
@@ -84,6 +85,11 @@ enum Command {
     /// Draw up the papers that the law asks for (register entry, impact assessment, notices, retention, …), from policy,
     /// packs and index. What they cannot know is marked as a field to be completed.
     Papers(PapersArgs),
+    /// Keep the register of consents and of those who must not be called, and ask it.
+    Register(RegisterArgs),
+    /// Print what Asterisk includes that depends on policy and configuration: the codes of the talk, and a hook for each
+    /// line.
+    Dialplan(dialplan::Args),
     /// Write a first policy and configuration, by a few questions or by flags. What only you can supply is marked TODO(you)
     /// in them, and listed.
     Init(InitArgs),
@@ -226,6 +232,8 @@ async fn command(cli: Cli) -> Outcome {
             audit_draws(&config, json, &campaign).await
         }
         Command::Papers(args) => draw_up(&config, json, args).await,
+        Command::Register(args) => register::run(&config, args, json).await,
+        Command::Dialplan(args) => dialplan::run(&config, json, &args),
         Command::Init(args) => begin(json, &args),
     }
 }
@@ -493,12 +501,12 @@ fn begin(json: bool, args: &InitArgs) -> Outcome {
     if json { print(&json!(made)) } else { say(format_args!("{made}")) }
 }
 
-fn config(file: &Path) -> Result<(Config, String), Failure> {
+pub(crate) fn config(file: &Path) -> Result<(Config, String), Failure> {
     Config::read(file).map_err(unusable)
 }
 
 /// The index, which `serve` makes: looking for something must not leave an empty one behind.
-async fn index(config: &Config) -> Result<impl Store + use<>, Failure> {
+pub(crate) async fn index(config: &Config) -> Result<impl Store + use<>, Failure> {
     there(&config.store.path, "index")?;
     wiring::index(config).await.map_err(unavailable)
 }

@@ -10,8 +10,10 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use temoin_core::command::Media;
-use temoin_core::desk::{Announcer, Desk, DeskLine, Machine, Sounds, Text, Timing, Unavailable};
+use temoin_core::desk::{Announcer, Codes, Desk, DeskLine, Machine, Sounds, Text, Timing, Unavailable};
 use temoin_core::finding::Code;
+use temoin_core::policy::Key;
+use temoin_core::words::AgentCode;
 
 use crate::fault::Fault;
 use crate::reading;
@@ -39,11 +41,17 @@ pub struct Config {
     pub vault: VaultConfig,
     /// The key of the draws, 32 bytes; made at the first start.
     pub sampling_key: PathBuf,
+    /// The key under which the register keeps numbers, 32 bytes; made at its first use. Unless named, `register.key`
+    /// beside the key of the draws.
+    pub register_key: Option<PathBuf>,
     /// The sounds.
     pub prompts: PromptsConfig,
     /// Which agent sits at which extension.
     #[serde(default)]
     pub extensions: BTreeMap<String, String>,
+    /// An agent's codes beside those of the policy.
+    #[serde(default)]
+    pub codes: CodesConfig,
     /// By line of the policy.
     #[serde(default)]
     pub lines: BTreeMap<String, LineConfig>,
@@ -97,6 +105,56 @@ pub struct LineConfig {
     /// Sounds of its own: language, then text, then file.
     #[serde(default)]
     pub audio: BTreeMap<String, BTreeMap<Text, PathBuf>>,
+}
+
+/// An agent's codes that say nothing of a line, so that no policy has them: one to four of `0-9 * #`, or `"off"`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CodesConfig {
+    /// What is recorded at the agent's wish alone begins; again: ends.
+    pub triggered: CodeKey,
+    /// A regulated talk begins; again: ends.
+    pub regulated: CodeKey,
+    /// An answering machine; again: somebody has picked up.
+    pub machine: CodeKey,
+}
+
+/// One of them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct CodeKey(Key);
+
+impl TryFrom<String> for CodeKey {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let key = Key::parse(&text, 4).map(Self);
+        key.ok_or_else(|| format!("`{text}` is no code: write one to four of 0-9 * #, or \"off\""))
+    }
+}
+
+impl Default for CodesConfig {
+    fn default() -> Self {
+        let codes = Codes::default();
+        let key = |code| CodeKey(codes.0.get(&code).cloned().unwrap_or(Key::Off));
+        Self {
+            triggered: key(AgentCode::Triggered),
+            regulated: key(AgentCode::Regulated),
+            machine: key(AgentCode::Machine),
+        }
+    }
+}
+
+impl CodesConfig {
+    /// As the calls want them.
+    pub fn codes(&self) -> Codes {
+        let all = [
+            (AgentCode::Triggered, &self.triggered),
+            (AgentCode::Regulated, &self.regulated),
+            (AgentCode::Machine, &self.machine),
+        ];
+        Codes(all.map(|(code, CodeKey(key))| (code, key.clone())).into())
+    }
 }
 
 /// Waits, as `"2s"`.
@@ -203,11 +261,22 @@ impl Config {
         ];
         let audio =
             self.lines.values_mut().flat_map(|line| line.audio.values_mut()).flat_map(BTreeMap::values_mut);
-        for path in paths.into_iter().chain(self.packs.as_mut()).chain(audio) {
+        for path in
+            paths.into_iter().chain(self.packs.as_mut()).chain(self.register_key.as_mut()).chain(audio)
+        {
             if !path.as_os_str().is_empty() {
                 *path = base.join(&*path);
             }
         }
+    }
+
+    /// The file of the key of the register.
+    pub fn register_key(&self) -> PathBuf {
+        let beside = || match &self.sampling_key {
+            unset if unset.as_os_str().is_empty() => PathBuf::new(),
+            key => key.with_file_name("register.key"),
+        };
+        self.register_key.clone().unwrap_or_else(beside)
     }
 
     /// The desk for the calls: every sound looked at and measured. A sound that is missing is reported; the calls that
@@ -239,12 +308,13 @@ impl Config {
         let lines = lines.collect();
         let timing =
             Timing { opt_out_wait: self.wait.opt_out, opt_in_wait: self.wait.opt_in, ..Timing::default() };
-        (Desk { hash, extensions: self.extensions.clone(), lines, sounds, timing }, faults)
+        let (extensions, codes) = (self.extensions.clone(), self.codes.codes());
+        (Desk { hash, extensions, lines, sounds, codes, timing }, faults)
     }
 }
 
 /// The sounds that come with the program.
-pub const SHIPPED: [(Text, &str); 7] = [
+pub const SHIPPED: [(Text, &str); 8] = [
     (Text::OptOut, "temoin-opt-out"),
     (Text::OptIn, "temoin-opt-in"),
     (Text::Notice, "temoin-notice"),
@@ -252,6 +322,7 @@ pub const SHIPPED: [(Text, &str); 7] = [
     (Text::Refused, "temoin-refused"),
     (Text::Unavailable, "temoin-unavailable"),
     (Text::Alternative, "temoin-alternative"),
+    (Text::Contract, "temoin-contract"),
 ];
 
 fn default_node() -> String {

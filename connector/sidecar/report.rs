@@ -217,7 +217,7 @@ fn value_length(chars: &[char]) -> usize {
 
 /// Whether a line of the configuration may hold a secret: all may, but those of tables that are known to hold none.
 fn may_hold_secrets(path: &str) -> bool {
-    const OPEN: [&str; 12] = [
+    const OPEN: [&str; 13] = [
         "node",
         "site",
         "policy",
@@ -225,6 +225,7 @@ fn may_hold_secrets(path: &str) -> bool {
         "store",
         "vault",
         "sampling_key",
+        "register_key",
         "prompts",
         "extensions",
         "lines",

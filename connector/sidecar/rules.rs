@@ -106,7 +106,8 @@ fn draw_key(path: &Path) -> Result<DrawKey, Fault> {
     }
 }
 
-fn make_key(path: &Path) -> std::io::Result<[u8; 32]> {
+/// Makes a key file that only its owner can read. One that is there is an error.
+pub(crate) fn make_key(path: &Path) -> std::io::Result<[u8; 32]> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }

@@ -192,11 +192,12 @@ fn clock(at: Timestamp, zone: &TimeZone) -> String {
 }
 
 /// A terminal must not be told what to do by a caller id.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).take(40).collect()
 }
 
-fn columns(rows: &[String]) -> String {
+/// Rows of cells with tabs between them, as columns.
+pub(crate) fn columns(rows: &[String]) -> String {
     let cells: Vec<Vec<&str>> = rows.iter().map(|row| row.split('\t').collect()).collect();
     let width = |column: usize| {
         cells.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)

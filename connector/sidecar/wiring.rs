@@ -11,6 +11,9 @@ use jiff::Timestamp;
 use sd_notify::NotifyState;
 use temoin_asterisk::Asterisk;
 pub use temoin_asterisk::AsteriskConfig;
+pub(crate) use temoin_asterisk::dialplan::{
+    Code as DialplanCode, Does, Line as DialplanLine, features, is_plain as plays, lines as hooks,
+};
 use temoin_core::journal::{Entry, What};
 use temoin_core::ports::{Change, Clock, PbxDriver, Store, StoreError, Vault};
 use temoin_core::session::Rules;
@@ -27,6 +30,7 @@ use crate::config::{Config, StoreConfig, VaultConfig};
 use crate::engine::Engine;
 use crate::keep::{Keeper, Settings};
 use crate::outbox::{Outbox, Tell};
+use crate::register::sweep::Purger;
 use crate::rules;
 use crate::sweep::Sweeper;
 use crate::watchdog::{Turns, Watchdog};
@@ -110,11 +114,13 @@ pub async fn serve(file: PathBuf, rules: Rules, config: Config) -> anyhow::Resul
 
     let (swap, in_force) = watch::channel(Arc::new(rules));
     let sweeper = Sweeper::new(Arc::clone(&store), Arc::clone(&clock));
+    let purger = Purger::new(Arc::clone(&store), Arc::clone(&clock), swap.subscribe());
     let desktop = Desktop {
         driver,
         store,
         outbox: outbox.clone(),
         clock: Arc::clone(&clock),
+        register_key: config.register_key(),
         spool: config.asterisk.spool.clone(),
         alarms: Arc::new(Alarms::default()),
     };
@@ -134,6 +140,7 @@ pub async fn serve(file: PathBuf, rules: Rules, config: Config) -> anyhow::Resul
         };
         async move { sweeper.run(swept, move || turns.turned()).await }
     });
+    beside.spawn(purger.run());
     beside.spawn(reload(hangups, file, swap, outbox.clone(), clock));
     beside.spawn(feed(watchdog.clone()));
     let keeping = tokio::spawn({

@@ -18,6 +18,9 @@ use crate::words::Refusal;
 pub enum Command {
     /// Write this into the journal. Nobody waits for it.
     Journal(Entry),
+    /// Tell when everything written so far is durable; comes back as `Proven`. A call that must not go on unrecorded does
+    /// not, where the journal cannot be written.
+    Prove,
     /// The call, new or changed, for the index. Nobody waits for it.
     Index(CallRecord),
     /// Draw lots, count them and journal them in one transaction; comes back as `Drawn`.
@@ -43,6 +46,14 @@ pub enum Order {
     Silence,
     /// Push the dead-man timer out: without a beat the PBX takes the caller on without us.
     Beat,
+    /// Leave with the customer's leg, in the hook, what the dialplan plays to him as a contract talk begins, and the key
+    /// by which he objects while it plays.
+    Prepare {
+        /// The sound.
+        step: Media,
+        /// The key, where he has one.
+        object: Option<String>,
+    },
     /// Give the call back to the dialplan, with these variables set on the customer's channel.
     Release(Release),
     /// Tell a leg that is about to dial a customer what he must hear and may press, and let it go on. Its call is the leg
@@ -74,6 +85,8 @@ pub enum Release {
 pub struct Briefing {
     /// Whether the agent may dial at all.
     pub how: Release,
+    /// Why, in one word, for the dialplan and the journal: `goes-on`, `do-not-call`.
+    pub why: String,
     /// What will have been said, and by which text; told back when the customer answers. Letters, digits, `/` and `-`.
     pub ticket: String,
     /// What is played first, and what it says. Without it nothing is asked.
@@ -98,6 +111,39 @@ pub struct Briefing {
     pub outcomes: Outcomes,
     /// Whether the PBX must find out first if a machine has answered.
     pub detect_machine: bool,
+}
+
+impl Briefing {
+    /// The same where nothing can be asked: the customer hears nothing, and nothing of him is recorded.
+    pub fn unasked(self) -> Self {
+        let how = match self.how {
+            Release::Admitted => release_of(self.outcomes.unheard),
+            refused => refused,
+        };
+        Self {
+            how,
+            why: "cannot-be-asked".into(),
+            ticket: "none".into(),
+            announcement: None,
+            info: None,
+            refused: None,
+            alternative: None,
+            unavailable: None,
+            object: None,
+            accept: None,
+            info_key: None,
+            ..self
+        }
+    }
+}
+
+/// How a call goes on, by what the law says of the service.
+pub fn release_of(service: Refusal) -> Release {
+    match service {
+        Refusal::Continue | Refusal::AlternativeChannel => Release::Admitted,
+        Refusal::RefuseRegulatedService => Release::Refused,
+        Refusal::TerminateCall => Release::HangUp,
+    }
 }
 
 /// What becomes of a service, by what the customer heard and answered.
@@ -167,6 +213,11 @@ pub enum Notice {
     ReloadRefused {
         /// How many faults it has.
         faults: usize,
+    },
+    /// The register could not be asked whether a number may be dialled; the line's mode decides.
+    RegisterNotAsked {
+        /// Why.
+        why: String,
     },
     /// A mandatory line was refused or goes on unwatched.
     Mandatory {

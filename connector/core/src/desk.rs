@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::command::Media;
-use crate::words::Gate;
+use crate::policy::Key;
+use crate::words::{AgentCode, Gate};
 
 /// How this machine does it.
 #[derive(Clone, Debug, Default)]
@@ -20,8 +21,43 @@ pub struct Desk {
     pub lines: BTreeMap<String, DeskLine>,
     /// Sounds for every line that has none of its own, by language.
     pub sounds: BTreeMap<String, Sounds>,
+    /// An agent's codes beside those of the policy.
+    pub codes: Codes,
     /// How long things take.
     pub timing: Timing,
+}
+
+/// An agent's codes beside those of the policy, which go before them where both have the same digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Codes(pub BTreeMap<AgentCode, Key>);
+
+impl Default for Codes {
+    fn default() -> Self {
+        let digits = |code, digits: &str| (code, Key::Digits(digits.into()));
+        Self(
+            [
+                digits(AgentCode::Triggered, "*3"),
+                digits(AgentCode::Regulated, "*2"),
+                digits(AgentCode::Machine, "*0"),
+            ]
+            .into(),
+        )
+    }
+}
+
+impl Codes {
+    /// The digits of a code, unless it is switched off.
+    pub fn digits(&self, code: AgentCode) -> Option<&str> {
+        match self.0.get(&code)? {
+            Key::Off => None,
+            Key::Digits(digits) => Some(digits),
+        }
+    }
+
+    /// The code that has these digits: the first, where several do.
+    pub fn of(&self, digits: &str) -> Option<AgentCode> {
+        self.0.keys().copied().find(|code| self.digits(*code) == Some(digits))
+    }
 }
 
 /// How one line does it.
@@ -91,6 +127,8 @@ pub enum Text {
     Unavailable,
     /// "You can also reach us at …"
     Alternative,
+    /// "We come to your order; from here on it is recorded as proof." Said in the talk, as a contract talk begins.
+    Contract,
 }
 
 /// How long things take.

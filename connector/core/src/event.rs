@@ -172,6 +172,19 @@ pub enum CallEvent {
         /// When, by the PBX's clock.
         at: Timestamp,
     },
+    /// The dialplan has begun to tell the customer that a contract talk begins; the code that asked for it follows.
+    /// Nothing is recorded until it has ended.
+    StepBegan {
+        /// When, by the PBX's clock.
+        at: Timestamp,
+    },
+    /// It ended.
+    StepEnded {
+        /// How.
+        outcome: Playback,
+        /// When, by the PBX's clock.
+        at: Timestamp,
+    },
     /// The customer's leg is gone. The last word of a call.
     Ended {
         /// When.
@@ -202,6 +215,8 @@ pub enum CallEvent {
     Opened(SegmentId),
     /// They are not: no journal, no recording.
     NotOpened(SegmentId, StoreError),
+    /// What was written before `Prove` is durable.
+    Proven,
     /// The draws, durable with their counters.
     Drawn(Vec<Drawn>),
     /// No draw could be made.
@@ -224,6 +239,8 @@ impl CallEvent {
             | Self::RecorderStarted { at }
             | Self::RecorderStopped { at }
             | Self::ExemptRings { at }
+            | Self::StepBegan { at }
+            | Self::StepEnded { at, .. }
             | Self::Ended { at } => Some(*at),
             _ => None,
         }

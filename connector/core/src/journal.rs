@@ -12,6 +12,7 @@ use crate::command::{Notice, Release};
 use crate::event::Playback;
 use crate::id::{CallId, SegmentId};
 use crate::ports::Drawn;
+use crate::register::EntryId;
 use crate::segment::{Closing, Ending, Kept};
 use crate::words::Direction;
 
@@ -53,6 +54,17 @@ pub enum What {
         policy: String,
         /// SHA-256 of `temoin.toml`, hex.
         config: String,
+    },
+    /// A leg is about to dial a customer; the entry's call is that leg.
+    Dialling {
+        /// The line.
+        line: String,
+        /// What was answered.
+        how: Release,
+        /// Why.
+        why: String,
+        /// What the register's answer rests on: ids of entries, and rules.
+        rests_on: Vec<String>,
     },
     /// A customer reached the hook.
     Arrived {
@@ -170,6 +182,54 @@ pub enum What {
     },
     /// The customer's leg is gone.
     Ended,
+    /// The register of consents and of those not to be called was changed.
+    Register(RegisterNote),
+}
+
+/// What the journal says of a change of the register: which entries, and never whose number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RegisterNote {
+    /// What became of them.
+    pub act: RegisterAct,
+    /// What they are: `consent`, `do-not-call` or `list:bloctel`.
+    pub of: String,
+    /// How many.
+    pub entries: u64,
+    /// Which; empty for entries of lists, which are many and prove nothing.
+    pub ids: Vec<EntryId>,
+    /// SHA-256 over the ids in this order, hex.
+    pub digest: String,
+    /// By whom: an account, or `retention`.
+    pub who: String,
+    /// SHA-256 of the file that they came from, hex.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub file: Option<String>,
+}
+
+/// What became of entries of the register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RegisterAct {
+    /// They were entered.
+    Entered,
+    /// They were withdrawn.
+    Withdrawn,
+    /// They are no longer on their list, and were erased.
+    Delisted,
+    /// Their time was over, and they were erased.
+    Forgotten,
+}
+
+impl RegisterNote {
+    /// A note of these entries.
+    pub fn new(act: RegisterAct, of: &str, ids: Vec<EntryId>, who: &str) -> Self {
+        let mut digest = Sha256::new();
+        ids.iter().for_each(|id| digest.update(id.0));
+        let digest = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let entries = ids.len() as u64;
+        let ids = if of.starts_with("list:") { Vec::new() } else { ids };
+        Self { act, of: of.to_owned(), entries, ids, digest, who: who.to_owned(), file: None }
+    }
 }
 
 /// What the journal says of a kept segment: its proofs, not its key.

@@ -27,6 +27,7 @@ pub mod papers;
 pub mod policy;
 pub mod ports;
 pub mod reconcile;
+pub mod register;
 pub mod retention;
 mod sabotage;
 pub mod sampling;

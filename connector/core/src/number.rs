@@ -3,6 +3,32 @@
 //! A store keeps the digits of a number in reverse, so that its end is a prefix and an ordinary index finds it. What is
 //! left out: whose number it is, and any rule of any country beyond the leading zeros.
 
+use crate::words::is_e164;
+
+/// A subscriber's number in full: `+` and 6 to 15 digits (ITU-T E.164). [`origin::subscriber`](crate::origin::subscriber)
+/// makes one of a number as dialled.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct E164(String);
+
+impl E164 {
+    /// The number, if the text is one in this very form.
+    pub fn parse(text: &str) -> Option<Self> {
+        is_e164(text).then(|| Self(text.to_owned()))
+    }
+
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Never the number: whoever wants it written says so with [`E164::as_str`].
+impl std::fmt::Debug for E164 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("E164(…)")
+    }
+}
+
 /// The digits of a number, last first; at most [`LONGEST`] of them.
 pub fn reversed(number: &str) -> String {
     let digits = || number.chars().rev().filter(char::is_ascii_digit);

@@ -6,9 +6,12 @@
 //! code (`0199001234`) is read as one of the country of the line's own numbers. The numbering plans are those of
 //! `rlibphonenumber`; nothing is asked of anybody.
 
-use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberType, Region};
+use rlibphonenumber::{
+    NumberLengthType, PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, PhoneNumberType, Region,
+};
 
 use crate::facts::{Evidence, Facts};
+use crate::number::E164;
 use crate::policy::{Line, Policy};
 use crate::words::{EvidenceSource, Territory, is_e164, plain_number};
 
@@ -29,7 +32,7 @@ pub fn locate(facts: &mut Facts, policy: &Policy) {
 
 /// What a number tells of where somebody is who calls on a line, or is called.
 pub fn evidence(number: &str, line: &Line) -> Option<Evidence> {
-    let number = read(number, line)?;
+    let number = read(number, home(line))?;
     let territory = Territory::parse(&number.get_region_code()?.as_region_str())?;
     let source = match number.get_type() {
         PhoneNumberType::FixedLine => EvidenceSource::NumberPrefix,
@@ -38,8 +41,36 @@ pub fn evidence(number: &str, line: &Line) -> Option<Evidence> {
     Some(Evidence { territory, source })
 }
 
+/// The number of a subscriber in full, from a number as dialled: with its country's code, or as dialled within the
+/// country of the line's own numbers. `None` for extensions, short codes and what no plan knows.
+pub fn subscriber(number: &str, line: &Line) -> Option<E164> {
+    in_full(&read(number, home(line))?)
+}
+
+/// The same, as dialled within a country; without one only numbers with their country's code are read.
+pub fn subscriber_in(number: &str, country: Option<&Territory>) -> Option<E164> {
+    let region = country.and_then(|country| Region::from_code(country.country()).ok());
+    in_full(&read(number, region)?)
+}
+
+/// The country of a number in full, as its plan says.
+pub fn country(number: &str) -> Option<Territory> {
+    Territory::parse(&region_of(number)?.as_region_str())
+}
+
+/// The country's code of a number, without the plus.
+pub(crate) fn country_code(number: &E164) -> Option<i32> {
+    Some(PHONE_NUMBER_UTIL.parse(number.as_str(), None).ok()?.country_code)
+}
+
+/// Only lengths that the plan has: a number that lacks a digit is nobody's.
+fn in_full(number: &PhoneNumber) -> Option<E164> {
+    let possible = matches!(number.is_possible_with_reason(), Ok(NumberLengthType::IsPossible));
+    E164::parse(&number.format_as(PhoneNumberFormat::E164)).filter(|_| possible)
+}
+
 /// A number in any form a PBX has it. Everything but digits, decoration and a plus is nobody's number.
-fn read(number: &str, line: &Line) -> Option<PhoneNumber> {
+fn read(number: &str, home: Option<Region>) -> Option<PhoneNumber> {
     let plain = plain_number(number);
     let digits = plain.strip_prefix('+').unwrap_or(&plain);
     if digits.len() > LONGEST || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -49,13 +80,16 @@ fn read(number: &str, line: &Line) -> Option<PhoneNumber> {
         return PHONE_NUMBER_UTIL.parse(&plain, None).ok();
     }
     // Without a country's code it may be an extension as well: only what the plan knows counts.
-    PHONE_NUMBER_UTIL.parse(&plain, Some(home(line)?)).ok().filter(PhoneNumber::is_valid)
+    PHONE_NUMBER_UTIL.parse(&plain, Some(home?)).ok().filter(PhoneNumber::is_valid)
 }
 
 /// The country whose plan the line's own numbers follow.
 fn home(line: &Line) -> Option<Region> {
-    let own = line.numbers.iter().filter(|number| is_e164(number));
-    own.filter_map(|number| PHONE_NUMBER_UTIL.parse(&**number, None).ok()?.get_region_code()).next()
+    line.numbers.iter().find_map(|own| region_of(own))
+}
+
+fn region_of(number: &str) -> Option<Region> {
+    PHONE_NUMBER_UTIL.parse(Some(number).filter(|number| is_e164(number))?, None).ok()?.get_region_code()
 }
 
 #[cfg(test)]

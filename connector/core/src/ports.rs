@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::command::{DriverError, Order, Reply};
 use crate::event::{Party, PbxEvent};
 use crate::id::{CallId, LegId, OrderNo, SegmentId};
-use crate::journal::{Entry, Link};
+use crate::journal::{self, Link};
+use crate::register::{Consent, Entry, EntryId, NumberTag, State as Standing, Subject, Withdrawal};
 use crate::sampling::{self, Draw};
 use crate::segment::{Closing, Deadlines, Flag, Kept, Sealed, Segment, State};
 use crate::words::Direction;
@@ -115,7 +116,7 @@ pub struct Drawn {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// A line of the journal.
-    Journal(Entry),
+    Journal(journal::Entry),
     /// A call, new or changed.
     Call(CallRecord),
     /// A new segment, state `Open`. Refused where it exists.
@@ -129,6 +130,14 @@ pub enum Change {
     Keep(SegmentId, Kept),
     /// `Doomed` → `Disposed`; the wrapped key is gone with it. Any other state: no change.
     Dispose(SegmentId, Timestamp),
+    /// An entry of the register. One that is there stays as it is, withdrawn or not; `batch` names the reading of a list
+    /// in which it was seen last, so that those not seen again can be taken out.
+    Enter(Box<Entry>, Option<String>),
+    /// A consent or do-not-call is withdrawn and stays as evidence, once ([`Entry::withdraw`]). Of a national list, or
+    /// withdrawn before: no change.
+    Withdraw(EntryId, Withdrawal),
+    /// An entry is erased.
+    Forget(EntryId),
 }
 
 /// A call in the index. Every call has one, recorded or not.
@@ -216,6 +225,59 @@ pub enum SegmentQuery {
     Due(Timestamp, u32),
 }
 
+/// Which entries of the register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RegisterQuery {
+    /// All of a number, the oldest first.
+    Number(NumberTag),
+    /// These, as far as they are there, in order of id.
+    Ids(Vec<EntryId>),
+    /// All whose id comes after this one, in order of id, at most so many: to walk them all in pages.
+    After(Option<EntryId>, u32),
+    /// Those whose time of proof is over, in order of id, at most so many: of a list, ended at or before `list`; others
+    /// ended at or before `proof`.
+    Over {
+        /// For entries of lists, which prove nothing.
+        list: Timestamp,
+        /// For all others.
+        proof: Timestamp,
+        /// At most so many.
+        most: u32,
+    },
+    /// Those of a list that were last seen in another batch than this one, in order of id, at most so many.
+    NotSeen {
+        /// The list.
+        list: String,
+        /// The batch.
+        batch: String,
+        /// At most so many.
+        most: u32,
+    },
+}
+
+/// How many entries the register has that are alike.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RegisterCount {
+    /// [`Subject::kind`](crate::register::Subject::kind).
+    pub kind: String,
+    /// [`Subject::label`](crate::register::Subject::label).
+    pub label: String,
+    /// How a consent was obtained; none for a do-not-call.
+    pub how: Option<String>,
+    /// The line that a consent is limited to.
+    pub line: Option<String>,
+    /// Whether a consent can be proved ([`Consent::is_proved`]).
+    pub evidence: bool,
+    /// Where they stand.
+    pub state: Standing,
+    /// The oldest of them counts from here.
+    pub first: Timestamp,
+    /// The newest of them counts from here.
+    pub last: Timestamp,
+    /// How many.
+    pub entries: u64,
+}
+
 /// Why the index failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -254,6 +316,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// The journal after row `after`, at most `limit` rows, in order.
     async fn chain(&self, after: u64, limit: u32) -> Result<Vec<Link>, StoreError>;
+
+    /// Entries of the register.
+    async fn register(&self, query: RegisterQuery) -> Result<Vec<Entry>, StoreError>;
+
+    /// How many entries of each sort there are, by where they stand at an instant; sorted.
+    async fn register_counts(&self, at: Timestamp) -> Result<Vec<RegisterCount>, StoreError>;
 }
 
 /// Why the vault failed.
@@ -287,6 +355,43 @@ pub trait Vault: Send + Sync + 'static {
 
     /// The ids of all objects.
     async fn list(&self) -> Result<Vec<SegmentId>, VaultError>;
+}
+
+impl RegisterCount {
+    /// The count of one entry.
+    pub fn of(entry: &Entry, at: Timestamp) -> Self {
+        let consent = match &entry.subject {
+            Subject::Consent(consent) => Some(consent),
+            Subject::DoNotCall(_) => None,
+        };
+        Self {
+            kind: entry.subject.kind().to_owned(),
+            label: entry.subject.label(),
+            how: consent.map(|consent| consent.how.clone()),
+            line: consent.and_then(|consent| consent.line.clone()),
+            evidence: consent.is_some_and(Consent::is_proved),
+            state: entry.state(at),
+            first: entry.from,
+            last: entry.from,
+            entries: 1,
+        }
+    }
+
+    /// Whether both count entries that are alike.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let key = |count: &Self| {
+            let Self { kind, label, how, line, evidence, state, .. } = count.clone();
+            (kind, label, how, line, evidence, state)
+        };
+        key(self) == key(other)
+    }
+
+    /// Takes another in that counts entries alike.
+    pub fn add(&mut self, other: &Self) {
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.entries += other.entries;
+    }
 }
 
 impl Ballot {

@@ -139,7 +139,10 @@ mod tests {
     fn a_stop_that_was_wanted_holds_beside_a_stranger_too() {
         for (stranger, until) in [(false, 20), (true, 10)] {
             let closing = closed(true, Some(10), stranger, Some((20, true)));
-            assert_eq!((closing.until, closing.ending, closing.cut_tail), (at(until), Ending::Stranger, true));
+            assert_eq!(
+                (closing.until, closing.ending, closing.cut_tail),
+                (at(until), Ending::Stranger, true)
+            );
         }
     }
 

@@ -223,7 +223,7 @@ pub fn stratum<'n>(by: Stratify, agent: Option<&'n str>, queue: Option<&'n str>)
 }
 
 /// HMAC (RFC 2104) with SHA-256.
-fn hmac_sha256(key: &[u8], message: &[&[u8]]) -> [u8; 32] {
+pub(crate) fn hmac_sha256(key: &[u8], message: &[&[u8]]) -> [u8; 32] {
     const BLOCK: usize = 64;
     let mut block = [0_u8; BLOCK];
     if key.len() > BLOCK {

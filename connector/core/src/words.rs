@@ -123,6 +123,14 @@ words! {
     /// Which way a call goes.
     Direction { Inbound = "inbound", Outbound = "outbound", Internal = "internal" }
 
+    /// What a line calls people for, as far as the law of calling matters: to sell to consumers, with an offer that
+    /// goes with a contract they have, to sell to professionals as such, or not to sell (what they asked for, an
+    /// appointment, a delivery).
+    Errand { Marketing = "marketing", Contract = "contract", Business = "business", Service = "service" }
+
+    /// Whether selling by telephone needs that the person agreed before, as a pack writes it.
+    PriorConsent { NotNeeded = "not-needed", Prior = "prior" }
+
     /// What a campaign shares its draws out by.
     Stratify { Agent = "agent", Queue = "queue", None = "none" }
 
@@ -138,6 +146,9 @@ words! {
         AgentObject = "agent_object", AgentPrivate = "agent_private", AgentContract = "agent_contract",
         AgentTold = "agent_told",
     }
+
+    /// What an agent's codes do beside the functions of the policy; the machine says which they are.
+    AgentCode { Triggered = "triggered", Regulated = "regulated", Machine = "machine" }
 
     /// Whose phone a leg is.
     LegKind { Customer = "customer", Other = "other", Agent = "agent" }
@@ -175,6 +186,17 @@ impl Phase {
             Self::ContractTalk => Some(Flag::ContractTalk),
             Self::RegulatedTalk => Some(Flag::RegulatedTalk),
             Self::AgentTriggered => Some(Flag::AgentTriggered),
+        }
+    }
+}
+
+impl AgentCode {
+    /// Its name in the journal.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Triggered => "agent_triggered",
+            Self::Regulated => "agent_regulated",
+            Self::Machine => "agent_machine",
         }
     }
 }

@@ -38,6 +38,8 @@ struct Stage {
     segments: Vec<SegmentRecord>,
     record: Option<CallRecord>,
     said: String,
+    /// A proof is asked for, and the journal is locked.
+    unproven: bool,
     /// The line and the ticket.
     dialled: Option<(String, String)>,
 }
@@ -52,7 +54,9 @@ enum Pbx {
 impl Stage {
     fn new() -> Self {
         let site = include_str!("scripts/site.toml");
-        let policy = Policy::load(("scripts/site.toml", site), pack::shipped()).expect("a readable site");
+        let own = [("talk.toml", include_str!("scripts/talk.toml"))];
+        let packs: Vec<_> = pack::shipped().iter().copied().chain(own).collect();
+        let policy = Policy::load(("scripts/site.toml", site), &packs).expect("a readable site");
         let start: Timestamp = "2026-10-06T09:00:00Z".parse().expect("an instant");
         Self {
             rules: Arc::new(Rules { policy, desk: cast::desk(), key: DrawKey([7; 32]) }),
@@ -68,6 +72,7 @@ impl Stage {
             segments: Vec::new(),
             record: None,
             said: String::new(),
+            unproven: false,
             dialled: None,
         }
     }
@@ -77,7 +82,7 @@ impl Stage {
             "the lot falls on this call" => return self.selected = true,
             "the lot does not fall on this call" => return self.selected = false,
             "the journal is locked" => return self.locked = true,
-            "the journal is free" => return self.locked = false,
+            "the journal is free" => return self.free(),
             "timers wake a second late" => return self.late = SignedDuration::from_secs(1),
             "the pbx answers" => return self.pbx = Pbx::Answers,
             "the pbx does not answer" => return self.pbx = Pbx::Silent,
@@ -126,20 +131,16 @@ impl Stage {
             ["it", "is", "told", "that", "an", "exempt", "extension", "rang", "at", time] => {
                 CallEvent::ExemptRings { at: self.seconds(time) }
             }
+            ["the", "step", "begins"] => CallEvent::StepBegan { at },
+            ["the", "step", how] => CallEvent::StepEnded { outcome: outcome(how), at },
             ["the", "recorder", "started"] => CallEvent::RecorderStarted { at },
             ["the", "recorder", "stopped"] => CallEvent::RecorderStopped { at },
             ["it", "is", "told", "that", "the", "recorder", "stopped", "at", time] => {
                 CallEvent::RecorderStopped { at: self.seconds(time) }
             }
             ["the", "prompt", how] => {
-                let outcome = match *how {
-                    "is-heard" => Playback::Heard,
-                    "is-cut" => Playback::Cut,
-                    "fails" => Playback::Failed,
-                    _ => panic!("cannot read `{line}`"),
-                };
                 let order = self.playing.take().expect("a prompt plays");
-                CallEvent::Played { order, outcome, at }
+                CallEvent::Played { order, outcome: outcome(how), at }
             }
             ["the", "customer", "presses", keys] => pressed("c", keys, at),
             ["somebody", "presses", keys] => CallEvent::Pressed { leg: None, keys: (*keys).into(), at },
@@ -150,7 +151,10 @@ impl Stage {
             ["apart"] => CallEvent::Parties { parties: Vec::new(), at },
             ["the", "link", "is", "lost"] => CallEvent::LinkLost { since: at },
             ["the", "link", "is", "back"] => CallEvent::LinkBack,
-            ["noted", keys] => CallEvent::Noted { keys: Some(self.note(keys)) },
+            ["noted", keys @ ..] => {
+                let notes: Vec<String> = keys.iter().map(|keys| self.note(keys)).collect();
+                CallEvent::Noted { keys: Some(notes.join(" ")) }
+            }
             ["the", "notes", "cannot", "be", "read"] => CallEvent::Noted { keys: None },
             ["a", "foreign", "recorder", "starts"] => CallEvent::RecorderStarted { at },
             ["the", "customer", "hangs", "up"] => CallEvent::Ended { at },
@@ -193,6 +197,14 @@ impl Stage {
         let (session, commands) = Session::begin(self.now, arrival, Arc::clone(&self.rules), [1; 32]);
         self.session = Some(session);
         self.perform(commands);
+    }
+
+    /// What waited for the journal is written.
+    fn free(&mut self) {
+        self.locked = false;
+        if std::mem::take(&mut self.unproven) {
+            self.step(CallEvent::Proven);
+        }
     }
 
     /// What the PBX is told before it dials.
@@ -280,6 +292,13 @@ impl Stage {
                     self.record = Some(record.clone());
                     format!("index: {} with [{}]", record.outcome, record.agents.join(", "))
                 }
+                Command::Prove => {
+                    self.unproven = self.locked;
+                    if !self.locked {
+                        answers.push(CallEvent::Proven);
+                    }
+                    "prove that the journal can be written".to_owned()
+                }
                 Command::Draw(ballots) => {
                     let text =
                         ballots.iter().map(|b| format!("{} at {} for {}", b.campaign, b.rate, b.stratum));
@@ -328,6 +347,11 @@ impl Stage {
                             format!("play {}", media.name.rsplit('/').next().unwrap_or_default())
                         }
                         Order::Record(id) => format!("record segment {}", self.number(*id)),
+                        Order::Prepare { step, object } => format!(
+                            "leave with the leg: {}, stopped by {}",
+                            step.name.rsplit('/').next().unwrap_or_default(),
+                            object.as_deref().unwrap_or("nothing")
+                        ),
                         Order::Release(how) => format!("release: {how:?}"),
                         Order::Beat | Order::Silence | Order::Brief(_) | Order::Stop | Order::HangUp => {
                             format!("{order:?}").to_lowercase()
@@ -362,6 +386,15 @@ impl Stage {
     fn time(&self, at: Timestamp) -> String {
         let millis = at.duration_since(self.start).as_millis();
         format!("{}.{:03}", millis / 1000, millis % 1000)
+    }
+}
+
+fn outcome(how: &str) -> Playback {
+    match how {
+        "is-heard" => Playback::Heard,
+        "is-cut" => Playback::Cut,
+        "fails" => Playback::Failed,
+        _ => panic!("cannot read `{how}`"),
     }
 }
 
@@ -450,7 +483,7 @@ fn calls_go_as_they_are_told() {
         std::fs::read_dir(&folder).expect("scripts").map(|entry| entry.expect("a script").path()).collect();
     scripts.retain(|path| path.extension().is_some_and(|ending| ending == "txt"));
     scripts.sort();
-    assert!(scripts.len() >= 25, "only {} scripts", scripts.len());
+    assert!(scripts.len() >= 42, "only {} scripts", scripts.len());
     let mut wrong = Vec::new();
     for path in scripts {
         let wanted = std::fs::read_to_string(&path).expect("a readable script");

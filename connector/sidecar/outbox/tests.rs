@@ -3,7 +3,10 @@ use jiff::SignedDuration;
 use mockall::{Sequence, mock};
 use temoin_core::id::CallId;
 use temoin_core::journal::{Entry, Link, What};
-use temoin_core::ports::{Ballot, CallQuery, CallRecord, Drawn, SegmentQuery, SegmentRecord};
+use temoin_core::ports::{
+    Ballot, CallQuery, CallRecord, Drawn, RegisterCount, RegisterQuery, SegmentQuery, SegmentRecord,
+};
+use temoin_core::register;
 use temoin_core::testing::{ManualClock, MemoryStore};
 
 use super::*;
@@ -20,6 +23,8 @@ mock! {
         async fn segments(&self, query: SegmentQuery) -> Result<Vec<SegmentRecord>, StoreError>;
         async fn story(&self, call: &CallId) -> Result<Vec<Link>, StoreError>;
         async fn chain(&self, after: u64, limit: u32) -> Result<Vec<Link>, StoreError>;
+        async fn register(&self, query: RegisterQuery) -> Result<Vec<register::Entry>, StoreError>;
+        async fn register_counts(&self, at: Timestamp) -> Result<Vec<RegisterCount>, StoreError>;
     }
 }
 
@@ -115,6 +120,12 @@ async fn an_index_that_hangs_before_it_fails_does_not_make_anybody_hang_twice() 
         }
         async fn chain(&self, after: u64, limit: u32) -> Result<Vec<Link>, StoreError> {
             self.0.chain(after, limit).await
+        }
+        async fn register(&self, query: RegisterQuery) -> Result<Vec<register::Entry>, StoreError> {
+            self.0.register(query).await
+        }
+        async fn register_counts(&self, at: Timestamp) -> Result<Vec<RegisterCount>, StoreError> {
+            self.0.register_counts(at).await
         }
     }
     store.expect_commit().returning(|_| Err(StoreError::Unavailable("locked".into())));

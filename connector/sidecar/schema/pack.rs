@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use temoin_core::words::{
-    Anchor, Approver, Basis, Confidence, Copying, Duty, Element, Erasure, Facet, Gate, Objection, PackKind,
-    Parties, Phase, Prerequisite, Refusal, SourceKind, Status,
+    Anchor, Approver, Basis, Confidence, Copying, Duty, Element, Erasure, Errand, Facet, Gate, Objection,
+    PackKind, Parties, Phase, Prerequisite, PriorConsent, Refusal, SourceKind, Status,
 };
 
 use super::*;
@@ -26,8 +26,19 @@ pub(super) fn schema() -> Value {
         ("title", text()),
         ("maintainers", list(text())),
         ("disclaimer", text()),
+        ("calling", about("What is asked of those who sell by telephone.", calling())),
         ("sources", named(text(), source())),
         ("rules", named(text(), rule())),
+    ])
+}
+
+fn calling() -> Value {
+    table([
+        ("consent!", word::<PriorConsent>()),
+        ("from", about("The first day on which that counts.", date())),
+        ("spares", about("Errands that it is not about.", list(word::<Errand>()))),
+        ("proof", about("How long the proof of a consent is kept after its end.", period())),
+        ("sources!", filled(text())),
     ])
 }
 

@@ -1,7 +1,7 @@
 //! The site policy (`FORMAT.md`, section 2).
 
 use serde_json::{Value, json};
-use temoin_core::words::{Approver, Direction, Element, Function, Gate, Instrument, Stratify, Word};
+use temoin_core::words::{Approver, Direction, Element, Errand, Function, Gate, Instrument, Stratify, Word};
 
 use super::*;
 
@@ -36,6 +36,7 @@ fn line() -> Value {
         ("markets!", about("The territories it serves.", filled(territory()))),
         ("sectors", about("Packs of its trades.", list(pack_id()))),
         ("timezone", zone()),
+        ("outbound", about("What it calls people for.", word::<Errand>())),
         ("purposes", filled(purpose())),
         ("keys", keys()),
         ("prompts!", named(language(), prompt())),

@@ -6,6 +6,7 @@ use temoin_core::number;
 use temoin_core::ports::{Ballot, CallRecord, Change, Counters, Drawn, SegmentRecord};
 
 use crate::read;
+use crate::register;
 use crate::row::{self, Fault, json, micros, word};
 
 /// The end of the chain, and who writes on.
@@ -15,7 +16,7 @@ pub struct Pen<'a> {
     site: &'a str,
     seq: u64,
     hash: Hash,
-    /// Whether a key was destroyed.
+    /// Whether something was destroyed that must not lie on in the log.
     pub destroyed: bool,
 }
 
@@ -76,6 +77,11 @@ impl<'a> Pen<'a> {
                         self.destroyed = true;
                     }
                 }
+                Change::Enter(entry, batch) => {
+                    register::enter(db, self.node, self.site, entry, batch.as_deref()).await?;
+                }
+                Change::Withdraw(id, withdrawal) => register::withdraw(db, *id, withdrawal).await?,
+                Change::Forget(id) => self.destroyed |= register::forget(db, *id).await?,
             }
         }
         Ok(())

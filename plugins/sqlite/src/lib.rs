@@ -11,6 +11,7 @@
 
 mod apply;
 mod read;
+mod register;
 mod row;
 mod writer;
 
@@ -21,6 +22,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -29,14 +31,19 @@ use sqlx::{ConnectOptions as _, SqlSafeStr as _};
 use temoin_core::id::CallId;
 use temoin_core::journal::Link;
 use temoin_core::ports::{
-    Ballot, CallQuery, CallRecord, Change, Drawn, SegmentQuery, SegmentRecord, Store, StoreError,
+    Ballot, CallQuery, CallRecord, Change, Drawn, RegisterCount, RegisterQuery, SegmentQuery, SegmentRecord,
+    Store, StoreError,
 };
+use temoin_core::register::Entry;
 
 use crate::writer::{Task, Writer};
 
 /// Every migration ever shipped, oldest first. One that was applied somewhere is never edited: its checksum is in the
 /// database, and opening fails where they differ.
-const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "index", include_str!("../../../migrations/0001_index.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "index", include_str!("../../../migrations/0001_index.sql")),
+    (2, "register", include_str!("../../../migrations/0002_register.sql")),
+];
 
 /// How a store behaves.
 #[derive(Clone, Debug)]
@@ -159,6 +166,16 @@ impl Store for SqliteStore {
 
     async fn chain(&self, after: u64, limit: u32) -> Result<Vec<Link>, StoreError> {
         self.read(read::chain(&self.node, after, limit), row::link).await
+    }
+
+    async fn register(&self, query: RegisterQuery) -> Result<Vec<Entry>, StoreError> {
+        self.read(register::entries(&query), register::entry).await
+    }
+
+    async fn register_counts(&self, at: Timestamp) -> Result<Vec<RegisterCount>, StoreError> {
+        let mut counts = self.read(register::counts(at), register::count).await?;
+        counts.sort();
+        Ok(counts)
     }
 }
 

@@ -137,26 +137,31 @@ pub fn count(row: &SqliteRow, column: &str) -> Result<u64, Fault> {
     Ok(count.cast_unsigned())
 }
 
-fn instant(row: &SqliteRow, column: &str) -> Result<Timestamp, Fault> {
+/// An instant.
+pub fn instant(row: &SqliteRow, column: &str) -> Result<Timestamp, Fault> {
     Timestamp::from_microsecond(row.try_get(column)?).map_err(|_| strange(column))
 }
 
-fn maybe_instant(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, Fault> {
+/// An instant, where there is one.
+pub fn maybe_instant(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, Fault> {
     let micros: Option<i64> = row.try_get(column)?;
     micros.map(|micros| Timestamp::from_microsecond(micros).map_err(|_| strange(column))).transpose()
 }
 
-fn of_json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T, Fault> {
+/// A value as JSON.
+pub fn of_json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T, Fault> {
     let text: String = row.try_get(column)?;
     serde_json::from_str(&text).map_err(|_| strange(column))
 }
 
-fn of_word<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T, Fault> {
+/// A plain enum by its word.
+pub fn of_word<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T, Fault> {
     let word: String = row.try_get(column)?;
     serde_json::from_value(serde_json::Value::String(word)).map_err(|_| strange(column))
 }
 
-fn bytes<const N: usize>(row: &SqliteRow, column: &str) -> Result<[u8; N], Fault>
+/// Bytes of a fixed length.
+pub fn bytes<const N: usize>(row: &SqliteRow, column: &str) -> Result<[u8; N], Fault>
 where
     for<'r> Vec<u8>: Decode<'r, Sqlite> + Type<Sqlite>,
 {

@@ -81,13 +81,15 @@ pub struct LabOptions {
     pub trunk: Option<u16>,
     /// How many calls may be up at once: sizes the RTP range, at 8 ports a call.
     pub calls: u16,
+    /// The text of `temoin-features.conf`, as `temoin dialplan` prints it for a site. Without it: the shipped one.
+    pub features: Option<String>,
     /// Text to put at the end of a configuration file, as `("extensions.conf", "[far]…")`.
     pub more: Vec<(&'static str, String)>,
 }
 
 impl Default for LabOptions {
     fn default() -> Self {
-        Self { phones: Vec::new(), trunk: None, calls: 40, more: Vec::new() }
+        Self { phones: Vec::new(), trunk: None, calls: 40, features: None, more: Vec::new() }
     }
 }
 
@@ -270,7 +272,10 @@ impl Lab {
         }
         for name in ["temoin-features.conf", "temoin-manager.conf", "temoin-ari.conf"] {
             let shipped = dialplans.join("asterisk").join(name);
-            let text = fs::read_to_string(&shipped).doing(|| format!("reading {}", shipped.display()))?;
+            let text = match &options.features {
+                Some(features) if name == "temoin-features.conf" => features.clone(),
+                _ => fs::read_to_string(&shipped).doing(|| format!("reading {}", shipped.display()))?,
+            };
             write(
                 &conf(name),
                 &text.replace("CHANGE-ME-AMI", AMI_SECRET).replace("CHANGE-ME-ARI", ARI_SECRET),

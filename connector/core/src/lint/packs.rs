@@ -23,6 +23,7 @@ pub(super) fn check(
     lint.check_parent(loaded);
     lint.check_head();
     pack.rules.iter().for_each(|rule| lint.check_rule(rule));
+    lint.check_calling();
     lint.check_cited_sources();
     if let Some(today) = today {
         lint.check_validity(today);
@@ -151,9 +152,18 @@ impl PackLint<'_> {
         }
     }
 
+    fn check_calling(&self) {
+        let at = || Path::of("calling") / "sources";
+        let cited = self.pack.calling.iter().flat_map(|calling| &calling.sources);
+        for (index, _) in cited.enumerate().filter(|(_, name)| !self.pack.sources.contains_key(*name)) {
+            self.report(Code::UnknownRef, at() / index, "the file defines no such source");
+        }
+    }
+
     fn check_cited_sources(&self) {
-        let cited: BTreeSet<_> =
-            self.pack.rules.iter().flat_map(|rule| rule.sources.iter().flatten()).collect();
+        let of_rules = self.pack.rules.iter().flat_map(|rule| rule.sources.iter().flatten());
+        let of_calling = self.pack.calling.iter().flat_map(|calling| &calling.sources);
+        let cited: BTreeSet<_> = of_rules.chain(of_calling).collect();
         for (name, source) in self.pack.sources.iter().filter(|(name, _)| cited.contains(name)) {
             let path = Path::of("sources") / &**name / "confidence";
             match source.confidence {

@@ -63,6 +63,8 @@ pub struct Pack {
     pub review_due: Date,
     /// What is never recorded, beyond the product's own list.
     pub never: Vec<Arc<str>>,
+    /// What it asks of those who sell by telephone.
+    pub calling: Option<Calling>,
     /// What its rules rest on, by name.
     pub sources: BTreeMap<Arc<str>, Source>,
     /// Its rules, in the order of their names; shared with everything that was worked out from them.
@@ -82,6 +84,21 @@ pub struct Source {
     pub url: Option<String>,
     /// The day the author last read it there.
     pub seen_on: Option<Date>,
+}
+
+/// What a law asks of those who sell by telephone. About the call itself, not about its recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Calling {
+    /// Whether the person must have agreed before.
+    pub consent: PriorConsent,
+    /// The first local day on which that counts; before it no consent is needed. Always, where absent.
+    pub from: Option<Date>,
+    /// Errands that it is not about, beside `service`.
+    pub spares: BTreeSet<Errand>,
+    /// How long the proof of a consent is kept once it has ended.
+    pub proof: Option<Period>,
+    /// The sources it cites, by name.
+    pub sources: Vec<Arc<str>>,
 }
 
 /// One rule.

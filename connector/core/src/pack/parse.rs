@@ -31,6 +31,7 @@ fn read_pack(t: Table<'_>) -> Option<Pack> {
     let valid_to = t.optional("valid_to").and_then(|n| n.date());
     let never = t.optional("never").and_then(|n| n.list(Node::name)).unwrap_or_default();
 
+    let calling = t.optional("calling").and_then(|n| read_calling(n.table()?));
     let sources = named_tables(&t, "sources", |name, table| Some((name.into(), read_source(table)?)));
     let owner = id.clone().unwrap_or_default();
     let mut rules: Vec<Rule> = named_tables(&t, "rules", |name, table| read_rule(&owner, name, table));
@@ -52,6 +53,7 @@ fn read_pack(t: Table<'_>) -> Option<Pack> {
         reviewed_on: reviewed_on?,
         review_due: review_due?,
         never,
+        calling,
         sources: sources.into_iter().collect(),
         rules: rules.into_iter().map(Arc::new).collect(),
     })
@@ -78,6 +80,16 @@ fn version(node: &Node<'_>) -> Option<String> {
     } else {
         node.bad("write three numbers with dots, such as \"1.0.0\"")
     }
+}
+
+fn read_calling(t: Table<'_>) -> Option<Calling> {
+    let consent = t.required("consent").and_then(|n| n.word());
+    let from = t.optional("from").and_then(|n| n.date());
+    let spares = t.optional("spares").and_then(|n| n.list(Node::word)).unwrap_or_default();
+    let proof = t.optional("proof").and_then(|n| n.period());
+    let sources = t.required("sources").and_then(|n| n.filled_list(Node::name));
+    t.finish();
+    Some(Calling { consent: consent?, from, spares: spares.into_iter().collect(), proof, sources: sources? })
 }
 
 fn read_source(t: Table<'_>) -> Option<Source> {

@@ -94,6 +94,7 @@ fn read_line(name: Arc<str>, t: Table<'_>, defaults: &LineDefaults) -> Option<Li
     let markets = t.required("markets").and_then(|n| n.filled_list(Node::territory));
     let sectors = t.optional("sectors").and_then(|n| n.list(Node::pack_id)).unwrap_or_default();
     let zone = t.optional("timezone").and_then(|n| n.zone()).unwrap_or_else(|| defaults.zone.clone());
+    let outbound = t.optional("outbound").and_then(|n| n.word());
     let purposes = t.optional("purposes").and_then(|n| n.filled_list(Node::purpose));
     let keys = read_keys(&t);
     let prompts = t.required("prompts").and_then(|n| n.table()).map(|table| {
@@ -107,6 +108,7 @@ fn read_line(name: Arc<str>, t: Table<'_>, defaults: &LineDefaults) -> Option<Li
         markets: markets?,
         sectors,
         zone,
+        outbound,
         purposes: purposes.unwrap_or_else(|| defaults.purposes.clone()),
         keys,
         prompts: prompts?,
@@ -130,11 +132,8 @@ fn read_keys(t: &Table<'_>) -> Keys {
 fn read_key(node: &Node<'_>, function: Function) -> Option<Key> {
     let text = node.any_text()?;
     let longest = if function.is_agents() { 4 } else { 1 };
-    let on_the_pad = text.bytes().all(|b| b.is_ascii_digit() || b == b'*' || b == b'#');
-    if text == "off" {
-        Some(Key::Off)
-    } else if on_the_pad && (1..=longest).contains(&text.len()) {
-        Some(Key::Digits(text.into()))
+    if let Some(key) = Key::parse(text, longest) {
+        Some(key)
     } else if function.is_agents() {
         node.bad("write one to four of 0-9 * #, or \"off\"")
     } else {

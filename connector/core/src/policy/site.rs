@@ -67,6 +67,8 @@ pub struct Line {
     pub sectors: Vec<Arc<str>>,
     /// Its zone: its own, or that of the site.
     pub zone: Zone,
+    /// What it calls people for; none where it does not call out, or does not say.
+    pub outbound: Option<Errand>,
     /// What its calls are recorded for: its own purposes, or those of the site.
     pub purposes: Vec<Purpose>,
     /// What its keys do.
@@ -86,6 +88,18 @@ pub enum Key {
     Off,
     /// One of `0-9 * #` for a caller, up to four of them for an agent.
     Digits(Arc<str>),
+}
+
+impl Key {
+    /// `off`, or so many of `0-9 * #` at the most.
+    pub fn parse(text: &str, longest: usize) -> Option<Self> {
+        let on_the_pad = text.bytes().all(|b| b.is_ascii_digit() || b == b'*' || b == b'#');
+        match text {
+            "off" => Some(Self::Off),
+            _ if on_the_pad && (1..=longest).contains(&text.len()) => Some(Self::Digits(text.into())),
+            _ => None,
+        }
+    }
 }
 
 impl Keys {

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use super::outbound::{announcement, text_of};
 use super::{Asked, Phase, Session, after};
-use crate::command::{Notice, Order, Release};
+use crate::command::{Command, Notice, Order, Release, release_of};
 use crate::decide::decide;
-use crate::desk::Text;
+use crate::desk::{Text, Unavailable};
 use crate::event::Playback;
 use crate::id::OrderNo;
 use crate::journal::What;
@@ -26,6 +26,18 @@ pub(super) struct Hook {
     attempts: u8,
     /// How often the details were asked for.
     asked_info: u8,
+    proof: Proof,
+}
+
+/// Whether the journal can be written, on a line whose calls must not go on unrecorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    /// It can, or nobody asked.
+    Given,
+    /// Asked; nobody has waited for it yet.
+    Asked,
+    /// It did not come in time.
+    Failed,
 }
 
 #[derive(Debug)]
@@ -34,6 +46,8 @@ enum Stage {
     Playing { text: Text, order: OrderNo, until: Timestamp },
     /// The customer may press a key.
     Waiting { until: Timestamp },
+    /// Everything is said; only the proof is missing.
+    Proving { until: Timestamp },
     /// Given back to the dialplan.
     Leaving { how: Release },
 }
@@ -44,11 +58,13 @@ const INFO_TIMES: u8 = 3;
 const ATTEMPTS: u8 = 2;
 /// A prompt of whose end nothing is heard for so long beyond its length has failed: nobody waits for ever.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(15);
+/// So long a caller waits for the journal of a line that must be recorded, after everything was said.
+const PROOF: std::time::Duration = std::time::Duration::from_secs(1);
 
 impl Hook {
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         let until = match self.stage {
-            Stage::Waiting { until } | Stage::Playing { until, .. } => Some(until),
+            Stage::Waiting { until } | Stage::Playing { until, .. } | Stage::Proving { until } => Some(until),
             Stage::Leaving { .. } => None,
         };
         [until, self.beat].into_iter().flatten().min()
@@ -60,7 +76,12 @@ impl Session {
         let beat = Some(after(now, self.rules.desk.timing.beat));
         // A stage for the moment: what follows replaces it.
         let stage = Stage::Waiting { until: now };
-        self.phase = Phase::Hook(Hook { stage, beat, attempts: 0, asked_info: 0 });
+        let refuses = self.rules.desk.unavailable(&self.record.line) == Unavailable::Refuse;
+        let proof = if refuses { Proof::Asked } else { Proof::Given };
+        self.phase = Phase::Hook(Hook { stage, beat, attempts: 0, asked_info: 0, proof });
+        if refuses {
+            self.out.push(Command::Prove);
+        }
         self.talk.set_time(now);
         self.announce = announcement(self.talk.facts(), &self.rules);
         if crate::sabotage::is("early-record") {
@@ -80,11 +101,18 @@ impl Session {
         };
         match hook.stage {
             Stage::Waiting { until } if now >= until => self.leave(now),
+            Stage::Proving { until } if now >= until => {
+                hook.proof = Proof::Failed;
+                self.alarm(now, Notice::Mandatory { why: "the journal cannot be written".into() });
+                self.leave(now);
+            }
             Stage::Playing { order, until, .. } if now >= until => {
                 hook.attempts = ATTEMPTS;
                 self.played(now, order, Playback::Failed);
             }
-            Stage::Waiting { .. } | Stage::Playing { .. } if hook.beat.is_some_and(|beat| now >= beat) => {
+            Stage::Waiting { .. } | Stage::Playing { .. } | Stage::Proving { .. }
+                if hook.beat.is_some_and(|beat| now >= beat) =>
+            {
                 hook.beat = None;
                 self.order(Order::Beat, Asked::Beat);
             }
@@ -95,10 +123,24 @@ impl Session {
     pub(super) fn beaten(&mut self, now: Timestamp) {
         let next = after(now, self.rules.desk.timing.beat);
         // Once the call is given back, a late answer to a beat asks for no other.
-        if let Phase::Hook(hook @ Hook { stage: Stage::Playing { .. } | Stage::Waiting { .. }, .. }) =
-            &mut self.phase
+        if let Phase::Hook(hook) = &mut self.phase
+            && !matches!(hook.stage, Stage::Leaving { .. })
         {
             hook.beat = Some(next);
+        }
+    }
+
+    /// The journal can be written.
+    pub(super) fn proven(&mut self, now: Timestamp) {
+        let Phase::Hook(hook) = &mut self.phase else {
+            return;
+        };
+        // Who was told that it does not go on is not told otherwise.
+        if hook.proof == Proof::Asked {
+            hook.proof = Proof::Given;
+            if matches!(hook.stage, Stage::Proving { .. }) {
+                self.leave(now);
+            }
         }
     }
 
@@ -129,6 +171,8 @@ impl Session {
             // The details were told, or could not be: back to the question.
             (Text::Info, _) => self.play_announcement(now),
             (Text::Refused, _) => self.leave(now),
+            // Said in the talk, by the dialplan.
+            (Text::Contract, _) => {}
             // The last word of a line that does not go on, or goes on elsewhere.
             (Text::Alternative | Text::Unavailable, _) => {
                 let how = release_of(self.service(now));
@@ -217,7 +261,7 @@ impl Session {
                 let order = *order;
                 self.played(now, order, Playback::Cut);
             }
-            Phase::Hook(Hook { stage: Stage::Waiting { .. }, .. }) => self.leave(now),
+            Phase::Hook(Hook { stage: Stage::Waiting { .. } | Stage::Proving { .. }, .. }) => self.leave(now),
             Phase::Hook(Hook { stage: Stage::Leaving { how }, .. }) => {
                 let how = *how;
                 self.order(Order::Release(how), Asked::Release);
@@ -309,14 +353,27 @@ impl Session {
         }
     }
 
-    /// What the law says of the service, with what is known in the hook.
+    /// What the law says of the service, with what is known in the hook; and the line, where nothing can be proven.
     fn service(&mut self, now: Timestamp) -> Refusal {
         self.talk.set_time(now);
-        decide(self.talk.facts(), &self.rules.policy).service
+        let service = decide(self.talk.facts(), &self.rules.policy).service;
+        let unproven = matches!(self.phase, Phase::Hook(Hook { proof: Proof::Failed, .. }));
+        if unproven { service.max(Refusal::RefuseRegulatedService) } else { service }
     }
 
     fn leave(&mut self, now: Timestamp) {
         let service = self.service(now);
+        if let Phase::Hook(hook) = &mut self.phase
+            && hook.proof == Proof::Asked
+            && service < Refusal::RefuseRegulatedService
+        {
+            let until = after(now, PROOF);
+            // A caller who waits already does not wait anew.
+            if !matches!(hook.stage, Stage::Proving { .. }) {
+                hook.stage = Stage::Proving { until };
+            }
+            return;
+        }
         let text = match service {
             Refusal::Continue => None,
             Refusal::AlternativeChannel => Some(Text::Alternative),
@@ -329,6 +386,9 @@ impl Session {
     }
 
     fn release(&mut self, now: Timestamp, how: Release) {
+        if how == Release::Admitted {
+            self.prepare_step();
+        }
         self.order(Order::Release(how), Asked::Release);
         self.stage(Stage::Leaving { how });
         self.verdict = Some(how);
@@ -339,10 +399,6 @@ impl Session {
     }
 
     pub(super) fn tell_release(&mut self, now: Timestamp, how: Release) {
-        let why = match how {
-            Release::Admitted => "goes-on",
-            Release::Refused | Release::HangUp => "mandatory-and-not-possible",
-        };
         self.record.outcome = match how {
             Release::Admitted => "admitted",
             Release::Refused => "refused",
@@ -350,15 +406,13 @@ impl Session {
         }
         .into();
         self.index();
-        self.journal(now, What::Released { how, why: why.into() });
+        self.journal(now, What::Released { how, why: why(how).into() });
     }
 }
 
-/// How a call leaves, by what the law says of the service.
-pub fn release_of(service: Refusal) -> Release {
-    match service {
-        Refusal::Continue | Refusal::AlternativeChannel => Release::Admitted,
-        Refusal::RefuseRegulatedService => Release::Refused,
-        Refusal::TerminateCall => Release::HangUp,
+pub(super) fn why(how: Release) -> &'static str {
+    match how {
+        Release::Admitted => "goes-on",
+        Release::Refused | Release::HangUp => "mandatory-and-not-possible",
     }
 }

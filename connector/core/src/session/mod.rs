@@ -13,6 +13,7 @@ mod keys;
 mod outbound;
 mod past;
 mod recorder;
+mod step;
 mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,11 +35,11 @@ use crate::ports::{CallRecord, SegmentRecord};
 use crate::talk::Talk;
 use crate::words::{LegKind, Purpose, Refusal};
 use hook::Hook;
-pub use hook::release_of;
-pub use outbound::brief;
 use outbound::Asking;
+pub use outbound::brief;
 use past::Past;
 use recorder::Recorder;
+use step::Step;
 
 /// All that decides a call. A running call keeps its own, whatever is loaded meanwhile.
 #[derive(Debug)]
@@ -77,6 +78,10 @@ pub struct Session {
     seated: Timestamp,
     exempt_rang: Option<Timestamp>,
     recorder: Recorder,
+    /// The customer is being told that a contract talk begins.
+    step: Option<Step>,
+    /// When it last began: a doubled event changes nothing.
+    step_seen: Option<Timestamp>,
     /// A recorder may run that must not; so many are no surprise.
     suspect: Option<u32>,
     /// Starts that were told, by the PBX's clock.
@@ -149,6 +154,7 @@ enum Asked {
     Announce,
     Silence,
     Beat,
+    Prepare,
     Release,
     Record(SegmentId),
     Stop,
@@ -263,6 +269,8 @@ impl Session {
             seated: now,
             exempt_rang: None,
             recorder: Recorder::Off,
+            step: None,
+            step_seen: None,
             suspect: None,
             starts: BTreeSet::new(),
             past: Vec::new(),
@@ -319,6 +327,14 @@ impl Session {
                 self.changed = at;
                 self.exempt_rang = self.exempt_rang.max(Some(at));
             }
+            CallEvent::StepBegan { at } => {
+                self.changed = at;
+                self.step_began(now, at);
+            }
+            CallEvent::StepEnded { outcome, at } => {
+                self.changed = at;
+                self.step_ended(now, outcome, at);
+            }
             CallEvent::Ended { at } => self.ended(now, at),
             CallEvent::LinkLost { since } => self.link_lost(now, since),
             CallEvent::LinkBack => self.link_back(now),
@@ -334,6 +350,7 @@ impl Session {
             }
             CallEvent::Opened(id) => self.opened(now, id),
             CallEvent::NotOpened(id, error) => self.not_opened(now, id, &error),
+            CallEvent::Proven => self.proven(now),
             CallEvent::Drawn(drawn) => self.drawn(drawn),
             CallEvent::NotDrawn(error) => self.not_drawn(now, &error),
             CallEvent::Woken => {}
@@ -348,7 +365,7 @@ impl Session {
             Phase::Hook(hook) => hook.wake_at(),
             Phase::Asking(_) | Phase::Talk | Phase::Over => None,
         };
-        [hook, self.recorder_wake()].into_iter().flatten().min()
+        [hook, self.step_wake(), self.recorder_wake()].into_iter().flatten().min()
     }
 
     /// Nothing can happen any more: the customer is gone and every segment is closed.
@@ -368,12 +385,13 @@ impl Session {
 
     fn consider(&mut self, now: Timestamp) {
         self.consider_hook(now);
+        self.consider_step(now);
         self.consider_recorder(now);
     }
 
     fn done(&mut self, now: Timestamp, order: OrderNo, asked: Asked, reply: Reply) {
         match asked {
-            Asked::Announce | Asked::Silence | Asked::HangUp => {}
+            Asked::Announce | Asked::Silence | Asked::Prepare | Asked::HangUp => {}
             Asked::Beat => self.beaten(now),
             Asked::Release => self.released(now),
             Asked::Record(id) => self.recording(now, id),
@@ -385,7 +403,8 @@ impl Session {
         match asked {
             // Whether it plays or not, nobody will tell: not heard.
             Asked::Announce => self.played(now, order, crate::event::Playback::Failed),
-            Asked::Silence | Asked::HangUp => {}
+            // What was not left with the leg is not played, and told when it is missed.
+            Asked::Silence | Asked::Prepare | Asked::HangUp => {}
             // The PBX takes the caller on by itself; what he did not hear is not recorded.
             Asked::Beat => self.beaten(now),
             Asked::Release => self.not_released(now, &error),

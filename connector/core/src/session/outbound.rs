@@ -10,8 +10,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use super::{Phase, Rules, Session, facts_of, release_of};
-use crate::command::{Briefing, Notice, Outcomes, Release};
+use super::{Phase, Rules, Session, facts_of};
+use crate::command::{Briefing, Notice, Outcomes, Release, release_of};
 use crate::decide::{self, Announce, decide};
 use crate::desk::{Announcer, Machine, Text};
 use crate::event::{Dialling, Direction, Playback};
@@ -54,9 +54,11 @@ pub fn brief(dialling: &Dialling, rules: &Rules) -> Briefing {
     let keys = rules.policy.line(&dialling.line).map(|line| line.keys_in(facts.language.as_deref()));
     let key = |function| Some(keys?.digits(function)?.to_string());
     let announcement = gate.map(text_of).and_then(|text| Some((text, sound(text)?)));
+    // Where nothing is asked, what the law says of an unrecorded call holds before it is dialled.
+    let how = if announcement.is_some() { Release::Admitted } else { release_of(outcomes.unheard) };
     Briefing {
-        // Where nothing is asked, what the law says of an unrecorded call holds before it is dialled.
-        how: if announcement.is_some() { Release::Admitted } else { release_of(outcomes.unheard) },
+        how,
+        why: super::hook::why(how).into(),
         ticket: ticket(announce.as_ref()),
         announcement,
         info: sound(Text::Info),
@@ -93,8 +95,7 @@ fn ticket(announce: Option<&Announce>) -> String {
         return "none".into();
     };
     let prompt = announce.prompt.as_ref();
-    let (language, version) =
-        prompt.map(|prompt| (&*prompt.language, &*prompt.version)).unwrap_or_default();
+    let (language, version) = prompt.map(|prompt| (&*prompt.language, &*prompt.version)).unwrap_or_default();
     let hash = Sha256::new().chain_update(language).chain_update([0]).chain_update(version).finalize();
     let text: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     format!("{}/{text}", announce.gate)

@@ -37,6 +37,8 @@ pub(super) enum Why {
     OtherCustomer,
     /// Somebody who must never be recorded is about to come in.
     ExemptRings,
+    /// The customer is being told that a contract talk begins.
+    Step,
     /// The lot has not fallen yet.
     Drawing,
     /// The law: see the decision.
@@ -99,6 +101,9 @@ impl Session {
         }
         if self.exempt_rang.is_some_and(|rang| rang >= self.seated) {
             return Err(Why::ExemptRings);
+        }
+        if self.step.is_some() {
+            return Err(Why::Step);
         }
         self.talk.set_time(now);
         let held = self.parties.iter().any(|party| party.held);
@@ -206,7 +211,7 @@ impl Session {
             Ok(wish) => (true, Some(&wish.decision), None),
             Err(Why::Law(decision)) => (false, Some(&**decision), None),
             // Nothing is decided yet, or nobody is there: no news.
-            Err(Why::Drawing | Why::Alone) => return,
+            Err(Why::Drawing | Why::Alone | Why::Step) => return,
             Err(Why::Muted(why)) => (false, None, Some(*why)),
             Err(Why::Link) => (false, None, Some("not-heard")),
             Err(Why::Held) => (false, None, Some("held")),
@@ -298,6 +303,7 @@ impl Why {
         match self {
             Self::Muted(_) => Ending::NotAllowed,
             Self::Link => Ending::Gap,
+            Self::Step => Ending::Code,
             Self::Alone | Self::Held | Self::Drawing => Ending::PartiesChanged,
             Self::Stranger | Self::OtherCustomer | Self::ExemptRings => Ending::Stranger,
             Self::Law(decision) => {

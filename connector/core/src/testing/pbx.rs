@@ -122,7 +122,7 @@ impl State {
                 }
             }
             Order::Release(_) | Order::Brief(_) => channel.in_hook = false,
-            Order::Beat | Order::Record(_) | Order::Stop => {}
+            Order::Prepare { .. } | Order::Beat | Order::Record(_) | Order::Stop => {}
         }
         Ok(Reply::default())
     }

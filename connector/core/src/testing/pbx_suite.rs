@@ -67,6 +67,7 @@ pub enum Asked {
     Announce,
     Silence,
     Beat,
+    Prepare,
     Release,
     Brief,
     Record,
@@ -81,6 +82,7 @@ impl Asked {
             Order::Announce(_) => Self::Announce,
             Order::Silence => Self::Silence,
             Order::Beat => Self::Beat,
+            Order::Prepare { .. } => Self::Prepare,
             Order::Release(_) => Self::Release,
             Order::Brief(_) => Self::Brief,
             Order::Record(_) => Self::Record,
@@ -406,6 +408,7 @@ async fn a_customer_who_is_called_is_asked_as_briefed(mut case: Case) {
     assert!(calls.is_empty(), "who dials is no customer: {calls:?}");
     let briefing = Briefing {
         how: Release::Admitted,
+        why: "goes-on".into(),
         ticket: "opt-out/1".into(),
         announcement: Some((Text::OptOut, media())),
         info: None,
@@ -433,7 +436,9 @@ async fn a_customer_who_is_called_is_asked_as_briefed(mut case: Case) {
     case.rig.ask(&one, Duration::from_millis(2500), "1").await;
     let CallEvent::Said { text, outcome, played, .. } = case.next_of(&one).await else { panic!("not said") };
     assert_eq!((text, outcome, played), (Text::OptOut, Playback::Heard, Duration::from_millis(2500)));
-    let CallEvent::Pressed { leg: Some(presser), keys, .. } = case.next_of(&one).await else { panic!("no key") };
+    let CallEvent::Pressed { leg: Some(presser), keys, .. } = case.next_of(&one).await else {
+        panic!("no key")
+    };
     assert_eq!((presser.0, keys.as_str()), (one.0.clone(), "1"));
     let CallEvent::Asked { how, .. } = case.next_of(&one).await else { panic!("he does not go on") };
     assert_eq!(how, Release::Admitted);

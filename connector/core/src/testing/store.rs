@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 pub use super::store_suite::suite;
@@ -11,8 +12,10 @@ use crate::id::{CallId, SegmentId};
 use crate::journal::{self, Content, Entry, GENESIS, Link, What};
 use crate::number::{self, Tail};
 use crate::ports::{
-    Ballot, CallQuery, CallRecord, Change, Counters, Drawn, SegmentQuery, SegmentRecord, Store, StoreError,
+    Ballot, CallQuery, CallRecord, Change, Counters, Drawn, RegisterCount, RegisterQuery, SegmentQuery,
+    SegmentRecord, Store, StoreError,
 };
+use crate::register::{self, EntryId};
 use crate::segment::State;
 
 /// An index that forgets at the end of the process.
@@ -30,6 +33,7 @@ struct Rows {
     calls: BTreeMap<CallId, CallRecord>,
     segments: BTreeMap<SegmentId, SegmentRecord>,
     draws: Vec<Drawn>,
+    register: BTreeMap<EntryId, (register::Entry, Option<String>)>,
 }
 
 impl MemoryStore {
@@ -83,6 +87,15 @@ impl MemoryStore {
             Change::Amend(id, purposes, retention) => rows.change(id, |row| row.amend(&purposes, retention)),
             Change::Keep(id, kept) => rows.change(id, |row| row.keep(kept)),
             Change::Dispose(id, at) => rows.change(id, |row| row.dispose(at)),
+            Change::Enter(entry, batch) => {
+                rows.register.entry(entry.id).or_insert_with(|| (*entry, None)).1 = batch;
+            }
+            Change::Withdraw(id, withdrawal) => {
+                if let Some((entry, _)) = rows.register.get_mut(&id) {
+                    entry.withdraw(withdrawal);
+                }
+            }
+            Change::Forget(id) => drop(rows.register.remove(&id)),
         }
         Ok(())
     }
@@ -206,6 +219,49 @@ impl Store for MemoryStore {
         let rows = self.rows()?;
         let later = rows.links.iter().filter(|(_, link)| link.seq > after);
         Ok(later.take(limit as usize).map(|(_, link)| link.clone()).collect())
+    }
+
+    async fn register(&self, query: RegisterQuery) -> Result<Vec<register::Entry>, StoreError> {
+        let rows = self.rows()?;
+        let all = || rows.register.values();
+        let entries = |found: &mut dyn Iterator<Item = &(register::Entry, Option<String>)>, most: u32| {
+            found.take(most as usize).map(|(entry, _)| entry.clone()).collect::<Vec<_>>()
+        };
+        Ok(match query {
+            RegisterQuery::Number(number) => {
+                let mut found = entries(&mut all().filter(|(entry, _)| entry.number == number), u32::MAX);
+                found.sort_by_key(|entry| (entry.from, entry.id));
+                found
+            }
+            RegisterQuery::Ids(ids) => {
+                entries(&mut all().filter(|(entry, _)| ids.contains(&entry.id)), u32::MAX)
+            }
+            RegisterQuery::After(after, most) => {
+                entries(&mut all().filter(|(entry, _)| Some(entry.id) > after), most)
+            }
+            RegisterQuery::Over { list, proof, most } => {
+                let by = |entry: &register::Entry| if entry.subject.list().is_some() { list } else { proof };
+                let over = |entry: &register::Entry| entry.ends().is_some_and(|ends| ends <= by(entry));
+                entries(&mut all().filter(|(entry, _)| over(entry)), most)
+            }
+            RegisterQuery::NotSeen { list, batch, most } => {
+                let of_list = all().filter(|(entry, _)| entry.subject.list() == Some(&list));
+                entries(&mut of_list.filter(|(_, seen)| seen.as_ref() != Some(&batch)), most)
+            }
+        })
+    }
+
+    async fn register_counts(&self, at: Timestamp) -> Result<Vec<RegisterCount>, StoreError> {
+        let mut counts: Vec<RegisterCount> = Vec::new();
+        for (entry, _) in self.rows()?.register.values() {
+            let one = RegisterCount::of(entry, at);
+            match counts.iter_mut().find(|count| count.is_like(&one)) {
+                Some(count) => count.add(&one),
+                None => counts.push(one),
+            }
+        }
+        counts.sort();
+        Ok(counts)
     }
 }
 

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use mockall::mock;
 use temoin_core::id::CallId;
 use temoin_core::journal::{Broken, Link};
-use temoin_core::ports::{Ballot, CallQuery, CallRecord, Drawn};
+use temoin_core::ports::{Ballot, CallQuery, CallRecord, Drawn, RegisterCount, RegisterQuery};
+use temoin_core::register;
 use temoin_core::segment::Sealed;
 
 use super::*;
@@ -37,6 +38,8 @@ mock! {
         async fn segments(&self, query: SegmentQuery) -> Result<Vec<SegmentRecord>, StoreError>;
         async fn story(&self, call: &CallId) -> Result<Vec<Link>, StoreError>;
         async fn chain(&self, after: u64, limit: u32) -> Result<Vec<Link>, StoreError>;
+        async fn register(&self, query: RegisterQuery) -> Result<Vec<register::Entry>, StoreError>;
+        async fn register_counts(&self, at: Timestamp) -> Result<Vec<RegisterCount>, StoreError>;
     }
 }
 

@@ -21,6 +21,7 @@ use super::lock;
 use super::outbound;
 use super::playing::Playing;
 use crate::ari::rest::{Answer, Rest};
+use crate::dialplan;
 
 /// Puts the dialplan's dead-man timer off by four seconds, if the channel is in the hook still; says so by its value.
 ///
@@ -86,6 +87,9 @@ impl Hook {
                 Order::Announce(media) => hook.announce(&call, number, &playback, &media, deadline).await,
                 Order::Silence => hook.silence(playing, deadline).await,
                 Order::Beat => hook.beat(&call, deadline).await,
+                Order::Prepare { step, object } => {
+                    hook.prepare(&call, &step, object.as_deref(), deadline).await
+                }
                 Order::Release(release) => hook.release(&call, release, deadline).await,
                 Order::Brief(briefing) => hook.brief(&call, &briefing, deadline).await,
                 Order::HangUp => hook.hang_up(&call, deadline).await,
@@ -167,6 +171,26 @@ impl Hook {
         if answer.status == 400 { Err(DriverError::Gone) } else { taken(&answer) }
     }
 
+    /// Leaves on the channel what `temoin-code` plays as a contract talk begins, and the key that stops it.
+    async fn prepare(
+        &self,
+        call: &CallId,
+        step: &Media,
+        object: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Reply, DriverError> {
+        if !dialplan::is_plain(&step.name) {
+            return Err(DriverError::Refused(
+                "the dialplan plays a sound only by a name of letters, digits and / _ . + -".into(),
+            ));
+        }
+        self.set(call, "TEMOIN_STEPS", &step.name, deadline).await?;
+        match object {
+            Some(key) => self.set(call, "TEMOIN_OBJECT", key, deadline).await,
+            None => Ok(Reply::default()),
+        }
+    }
+
     /// Gives the channel back: without context and extension, so that the Gosub around the hook returns.
     async fn release(
         &self,
@@ -186,6 +210,7 @@ impl Hook {
         deadline: Instant,
     ) -> Result<Reply, DriverError> {
         self.set(call, "__TEMOIN_ASK", &outbound::pack(briefing)?, deadline).await?;
+        self.set(call, "TEMOIN_WHY", &briefing.why, deadline).await?;
         self.set(call, "TEMOIN_DIAL", verdict(briefing.how), deadline).await?;
         self.go_on(call, deadline).await
     }

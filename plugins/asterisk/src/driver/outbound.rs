@@ -48,7 +48,9 @@ pub(super) fn pack(briefing: &Briefing) -> Result<String, DriverError> {
     fields.push(announcement.map(|media| media.length.as_millis().to_string()).unwrap_or_default());
     let packed = fields.join("|");
     if packed.len() > LONGEST {
-        return Err(DriverError::Refused("the prompts' paths are too long: put them into a shorter folder".into()));
+        return Err(DriverError::Refused(
+            "the prompts' paths are too long: put them into a shorter folder".into(),
+        ));
     }
     Ok(packed)
 }
@@ -82,7 +84,9 @@ fn digit(key: &str) -> Result<String, DriverError> {
     if key.len() == 1 && key.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(key.into());
     }
-    Err(DriverError::Refused("a customer's key that is not one digit cannot be asked for when he is called".into()))
+    Err(DriverError::Refused(
+        "a customer's key that is not one digit cannot be asked for when he is called".into(),
+    ))
 }
 
 fn is_plain(c: char) -> bool {

@@ -120,6 +120,7 @@ impl Topology {
             | Sign::Hold(channel)
             | Sign::Unhold(channel)
             | Sign::ExemptRings { on: channel, .. }
+            | Sign::Step { on: channel, .. }
             | Sign::Answered { channel, .. }
             | Sign::Asking { channel, .. }
             | Sign::Seen(channel)

@@ -6,7 +6,7 @@ use temoin_core::command::Release;
 use temoin_core::desk::Text;
 use temoin_core::event::Playback;
 
-use super::{Asking, Bridge, By, Channel, Code, Sign};
+use super::{Asking, Bridge, By, Channel, Code, Sign, StepStage};
 use crate::ami::frame::{Frame, Message, decode_all, timestamp};
 
 /// The variable that names an agent on his channel.
@@ -49,6 +49,11 @@ pub fn read(message: &Message) -> Option<Sign> {
         "Newchannel" => Sign::Seen(channel()?),
         "UserEvent" => match message.first("UserEvent")? {
             "TemoinCode" => Sign::Code(code(message)?),
+            "TemoinStep" => Sign::Step {
+                on: channel()?,
+                customer: message.first("Found").filter(|name| !name.is_empty()).map(Into::into),
+                stage: stage(message.first("Stage")?)?,
+            },
             "TemoinAnswer" => {
                 let text = |key| message.first(key).filter(|text| !text.is_empty()).map(str::to_owned);
                 Sign::Answered {
@@ -116,6 +121,16 @@ fn transfer(message: &Message, who: &[&str]) -> Option<Sign> {
 
 fn halves(message: &Message) -> Option<[Channel; 2]> {
     Some([channel(message, "LocalOne")?, channel(message, "LocalTwo")?])
+}
+
+/// What `ControlPlayback` says in the end, but for `begins`, which is our own.
+fn stage(word: &str) -> Option<StepStage> {
+    Some(match word {
+        "begins" => StepStage::Begins,
+        "SUCCESS" => StepStage::Ended(Playback::Heard),
+        "USERSTOPPED" => StepStage::Ended(Playback::Cut),
+        _ => StepStage::Ended(Playback::Failed),
+    })
 }
 
 /// A word that is not known is no step: nothing follows from it.

@@ -109,6 +109,15 @@ pub enum Sign {
         /// The name of the customer's channel.
         customer: Option<String>,
     },
+    /// `UserEvent: TemoinStep`: the dialplan tells the customer that a contract talk begins.
+    Step {
+        /// The channel that the dialplan runs on.
+        on: Channel,
+        /// The name of the customer's channel.
+        customer: Option<String>,
+        /// How far it is.
+        stage: StepStage,
+    },
     /// `UserEvent: TemoinAnswer`: a customer who was called has answered; the dialplan asks him.
     Answered {
         /// His channel.
@@ -133,6 +142,15 @@ pub enum Sign {
     },
     /// `UserEvent: TemoinCode`: a code was pressed, and the dialplan has stopped the recorder.
     Code(Code),
+}
+
+/// How far the dialplan is in telling the customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepStage {
+    /// It begins.
+    Begins,
+    /// It ended so.
+    Ended(Playback),
 }
 
 /// A step of the asking, as the dialplan tells it.

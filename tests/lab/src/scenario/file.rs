@@ -307,9 +307,7 @@ impl Scenario {
 
     /// How often the script dials from outside, or calls somebody there.
     pub(super) fn dials(&self) -> usize {
-        let dials = |step: &&Step| {
-            matches!(&step.act, Act::Phone(name, Does::Dial(_) | Does::BeCalled) if self.is_customer(name))
-        };
+        let dials = |step: &&Step| matches!(&step.act, Act::Phone(name, Does::Dial(_) | Does::BeCalled) if self.is_customer(name));
         self.script.iter().filter(dials).count()
     }
 
@@ -324,7 +322,11 @@ impl Scenario {
             marks.extend(step.mark.as_deref());
         }
         if self.calls.len() != self.dials() {
-            return Err(format!("{} customers dial or are called, but `calls` has {}", self.dials(), self.calls.len()));
+            return Err(format!(
+                "{} customers dial or are called, but `calls` has {}",
+                self.dials(),
+                self.calls.len()
+            ));
         }
         if self.phones.values().any(|cast| cast.raw_from.is_some()) && !self.alone {
             return Err(
@@ -361,12 +363,14 @@ impl Scenario {
                 }
             }
             Act::Talk(one, other, _) => known(one).and_then(|()| known(other)),
-            Act::Connect(name, ..) => known(name),
+            Act::Connect(name, ..) | Act::DoNotCall(name, _) => known(name),
             Act::At(mark, _) if !marks.contains(mark.as_str()) => Err(format!("no mark @{mark} before")),
             Act::Policy(name) if !self.policies.contains_key(name) => {
                 Err(format!("there is no policy `{name}` in `policies`"))
             }
-            Act::Policy(_) if !self.alone => Err("a policy is everybody's: the scenario must be `alone`".into()),
+            Act::Policy(_) if !self.alone => {
+                Err("a policy is everybody's: the scenario must be `alone`".into())
+            }
             Act::Link(..) if !self.bench.proxies => Err("the bench has no proxies".into()),
             Act::At(..) | Act::Link(..) | Act::Policy(_) | Act::Sidecar(_) | Act::Store(_) => Ok(()),
         }

@@ -18,7 +18,8 @@ use toml::{Table, Value};
 use super::step::duration;
 
 /// What prompts can say: the ending of their files' names, `temoin-<text>.wav`.
-pub const TEXTS: [&str; 7] = ["opt-out", "opt-in", "notice", "info", "refused", "unavailable", "alternative"];
+pub const TEXTS: [&str; 8] =
+    ["opt-out", "opt-in", "notice", "info", "refused", "unavailable", "alternative", "contract"];
 
 /// A site.
 #[derive(Clone, Debug)]

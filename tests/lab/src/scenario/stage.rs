@@ -144,6 +144,23 @@ impl<'a> Stage<'a> {
                 let extension = member.extension.ok_or("not a phone of the house")?;
                 self.bench.connect(extension, &self.number(number)?, *local).await.map(|()| begun)
             }
+            Act::DoNotCall(name, entered) => {
+                let member = self.members.get(name.as_str()).ok_or("nobody of that name")?;
+                let add =
+                    ["register", "add", &member.number, "--do-not-call", "request", "--who", "scenario"];
+                let withdraw = [
+                    "register",
+                    "withdraw",
+                    &member.number,
+                    "--do-not-call",
+                    "--how",
+                    "call",
+                    "--who",
+                    "scenario",
+                ];
+                let args: &[&str] = if *entered { &add } else { &withdraw };
+                self.bench.cli.json(args).await.map(|_| begun)
+            }
             Act::Sidecar(fate) => self.bench.fate(*fate).await.map(|()| begun),
             Act::Store(locked) => self.bench.store(*locked).await.map(|()| begun),
             Act::Policy(name) => {

@@ -20,6 +20,8 @@ PHONE is called                waits until a call comes in, and takes it up
 PHONE is not called            no call came in since the last one was taken up
 pbx connects PHONE to NUMBER [through a Local channel]
                                rings the phone and, once it answers, dials for it
+PHONE must not be called       a customer's number is entered in the register
+PHONE may be called again      and withdrawn
 PHONE answers                  the call that came in
 PHONE refuses STATUS           the call that came in
 PHONE answers by itself        every call from now on
@@ -66,6 +68,8 @@ pub enum Act {
     Talk(String, String, Duration),
     /// Click to dial: the PBX rings a phone, and dials for it; whether through a Local channel that stays.
     Connect(String, String, bool),
+    /// The register: this customer must not be called (true), or that is withdrawn.
+    DoNotCall(String, bool),
     /// To the sidecar.
     Sidecar(Fate),
     /// The index's write lock is held by somebody else (true), or free.
@@ -212,6 +216,8 @@ fn act(words: &[&str]) -> Result<Option<Act>, String> {
             Some(Act::Connect(phone.to_owned(), number.to_owned(), true))
         }
         ["sidecar" | "policy" | "store" | "ami" | "ari" | "pbx", ..] => None,
+        [name, "must", "not", "be", "called"] => Some(Act::DoNotCall(name.to_owned(), true)),
+        [name, "may", "be", "called", "again"] => Some(Act::DoNotCall(name.to_owned(), false)),
         ["at", mark, sign @ ("+" | "-"), by] => {
             let by = SignedDuration::try_from(duration(by)?).map_err(|error| error.to_string())?;
             Some(Act::At(mark.to_owned(), if sign == "+" { by } else { -by }))

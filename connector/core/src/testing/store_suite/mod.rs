@@ -9,13 +9,15 @@ use crate::event::Direction;
 use crate::id::{CallId, SegmentId};
 use crate::journal::{Entry, Link, Verifier, What};
 use crate::ports::{
-    Ballot, CallQuery, CallRecord, Change, Counters, SegmentQuery, SegmentRecord, Store, StoreError,
+    Ballot, CallQuery, CallRecord, Change, Counters, RegisterQuery, SegmentQuery, SegmentRecord, Store,
+    StoreError,
 };
 use crate::segment::{Closing, Deadlines, Ending, Flag, Kept, Sealed, Segment, State};
 
 mod calls;
 mod draws;
 mod journal;
+mod register;
 mod segments;
 
 type Index = Arc<dyn Store>;
@@ -38,6 +40,10 @@ pub async fn suite(make: impl AsyncFn() -> Index) {
     draws::lots_are_drawn_once(make().await).await;
     draws::lots_follow_the_counters(make().await).await;
     journal::story_and_chain_are_in_order(make().await).await;
+    register::entries_are_entered_once_and_found(make().await).await;
+    register::an_entry_is_withdrawn_once_and_stays(make().await).await;
+    register::entries_whose_time_is_over_are_found_and_erased(make().await).await;
+    register::the_register_is_counted(make().await).await;
 }
 
 async fn one(store: &Index, n: u8) -> Option<SegmentRecord> {
