@@ -146,6 +146,7 @@ fn lines(policy: &Policy, config: &Config) -> Vec<DialplanLine> {
         name: line.name.to_string(),
         numbers: line.numbers.iter().map(ToString::to_string).collect(),
         refuses: refuses(&line.name),
+        calls: line.outbound.is_some(),
     };
     lines.map(line).collect()
 }

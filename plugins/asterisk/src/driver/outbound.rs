@@ -16,6 +16,8 @@ use temoin_core::command::{Briefing, DriverError, Media};
 use temoin_core::desk::Text;
 use temoin_core::words::Refusal;
 
+use crate::dialplan::is_plain;
+
 /// Longer, and Asterisk cuts a variable that it inherits.
 const LONGEST: usize = 4000;
 
@@ -75,7 +77,7 @@ fn letter(refusal: Refusal) -> &'static str {
 }
 
 fn path(media: &Media) -> Result<String, DriverError> {
-    if media.name.chars().all(is_plain) {
+    if is_plain(&media.name) {
         return Ok(media.name.clone());
     }
     Err(DriverError::Refused("a prompt's path has more than letters, digits and /._- in it".into()))
@@ -89,8 +91,4 @@ fn digit(key: &str) -> Result<String, DriverError> {
     Err(DriverError::Refused(
         "a customer's key that is not one digit cannot be asked for when he is called".into(),
     ))
-}
-
-fn is_plain(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-')
 }
