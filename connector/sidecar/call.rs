@@ -30,6 +30,8 @@ pub struct Desktop {
     pub outbox: Outbox,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// The key of the register, which tells whether a number may be dialled.
+    pub register_key: PathBuf,
     /// Where the PBX's recorder writes.
     pub spool: PathBuf,
     /// Counts what people must be told.
@@ -48,6 +50,7 @@ impl Alarms {
             Notice::StopNotConfirmed => "stop-not-confirmed",
             Notice::NotStarted { .. } => "not-started",
             Notice::NotAnnounced => "not-announced",
+            Notice::RegisterNotAsked { .. } => "register-not-asked",
             Notice::Mandatory { .. } => "mandatory",
             Notice::ReloadRefused { .. } => "reload-refused",
         };
@@ -157,12 +160,17 @@ fn name(event: &CallEvent) -> &'static str {
     match event {
         CallEvent::Returned { .. } => "returned",
         CallEvent::Played { .. } => "played",
+        CallEvent::Said { .. } => "said",
+        CallEvent::Machine { .. } => "machine",
+        CallEvent::Asked { .. } => "asked",
         CallEvent::Pressed { .. } => "pressed",
         CallEvent::Noted { .. } => "noted",
         CallEvent::Parties { .. } => "parties",
         CallEvent::RecorderStarted { .. } => "recorder-started",
         CallEvent::RecorderStopped { .. } => "recorder-stopped",
         CallEvent::ExemptRings { .. } => "exempt-rings",
+        CallEvent::StepBegan { .. } => "step-began",
+        CallEvent::StepEnded { .. } => "step-ended",
         CallEvent::Ended { .. } => "ended",
         CallEvent::LinkLost { .. } => "link-lost",
         CallEvent::LinkBack => "link-back",
@@ -170,6 +178,7 @@ fn name(event: &CallEvent) -> &'static str {
         CallEvent::Failed { .. } => "failed",
         CallEvent::Opened(_) => "opened",
         CallEvent::NotOpened(..) => "not-opened",
+        CallEvent::Proven => "proven",
         CallEvent::Drawn(_) => "drawn",
         CallEvent::NotDrawn(_) => "not-drawn",
         CallEvent::Woken => "woken",
@@ -204,6 +213,16 @@ fn perform(session: &Session, commands: Vec<Command>, desktop: &Desktop, answers
                             Ok(()) => CallEvent::Opened(id),
                             Err(error) => CallEvent::NotOpened(id, error),
                         })
+                        .boxed(),
+                );
+            }
+            Command::Prove => {
+                desktop.outbox.post(std::mem::take(&mut changes));
+                let durable = desktop.outbox.commit(Vec::new());
+                // Where it is not, nothing is proven, and nothing else follows from it.
+                answers.push(
+                    durable
+                        .map(|result| if result.is_ok() { CallEvent::Proven } else { CallEvent::Woken })
                         .boxed(),
                 );
             }

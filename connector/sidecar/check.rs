@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::fault::Fault;
 use crate::report::Report;
 use crate::rules::{self, Texts};
-use crate::{live, reading, show};
+use crate::{dialplan, live, reading, show, wiring};
 
 /// Everything that is wrong now with a machine's configuration and all that it names: by file, then by line.
 pub fn look(file: &Path, now: Timestamp) -> Report {
@@ -34,6 +34,7 @@ pub fn look(file: &Path, now: Timestamp) -> Report {
         };
         if let Some(policy) = &policy {
             report.faults.extend(look_at_names(file, &config, policy));
+            report.faults.extend(dialplan::look_at_codes(file, &config, policy));
         }
         report.faults.sort_by_key(|fault| (fault.line, fault.column));
         report.faults.extend(law);
@@ -154,13 +155,21 @@ fn look_at_names(file: &Path, config: &Config, policy: &Policy) -> Vec<Fault> {
 
 /// Sounds that are not there, and announcements that have none.
 fn look_at_sounds(config: &Config, policy: Option<&Policy>, hash: String) -> Vec<Fault> {
-    use temoin_core::desk::Text::{Notice, OptIn, OptOut};
+    use temoin_core::desk::Text::{Contract, Notice, OptIn, OptOut};
     if is_unset(&config.prompts.folder) {
         return Vec::new();
     }
     let (desk, mut faults) = config.desk(hash);
     for line in policy.iter().flat_map(|policy| policy.site().lines.values()) {
         for prompt in &line.prompts {
+            let step = desk.sound(&line.name, &prompt.language, Contract);
+            if !prompt.steps.is_empty() && !step.is_some_and(|step| wiring::plays(&step.name)) {
+                let hint = "no sound says these steps, so no contract talk ever begins; put temoin-contract.wav into \
+                            the folder of that language, or name one in [lines.….audio] `contract`, on a path of \
+                            letters, digits and / _ . + -";
+                let path = format!("lines.{}.prompts.{}.steps", line.name, prompt.language);
+                faults.push(Fault::of(config.prompts.folder.display(), Code::Sound, hint).at(path, None));
+            }
             let speaks = |text| desk.sound(&line.name, &prompt.language, text).is_some();
             if ![OptOut, OptIn, Notice].into_iter().any(speaks) {
                 let hint = "no sound says this prompt, so its calls are not announced and not recorded; add a folder \

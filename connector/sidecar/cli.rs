@@ -24,7 +24,7 @@ use crate::fault::Fault;
 use crate::init::{self, InitArgs};
 use crate::papers::{self, PapersArgs};
 use crate::register::{self, RegisterArgs};
-use crate::{authoring, check, keep, rules, schema, show, simulate, wiring};
+use crate::{authoring, check, dialplan, keep, rules, schema, show, simulate, wiring};
 
 /// Lawful call recording beside an existing Asterisk.
 #[derive(Debug, Parser)]
@@ -87,6 +87,9 @@ enum Command {
     Papers(PapersArgs),
     /// Keep the register of consents and of those who must not be called, and ask it.
     Register(RegisterArgs),
+    /// Print what Asterisk includes that depends on policy and configuration: the codes of the talk, and a hook for each
+    /// line.
+    Dialplan(dialplan::Args),
     /// Write a first policy and configuration, by a few questions or by flags. What only you can supply is marked TODO(you)
     /// in them, and listed.
     Init(InitArgs),
@@ -230,6 +233,7 @@ async fn command(cli: Cli) -> Outcome {
         }
         Command::Papers(args) => draw_up(&config, json, args).await,
         Command::Register(args) => register::run(&config, args, json).await,
+        Command::Dialplan(args) => dialplan::run(&config, json, &args),
         Command::Init(args) => begin(json, &args),
     }
 }
@@ -497,7 +501,7 @@ fn begin(json: bool, args: &InitArgs) -> Outcome {
     if json { print(&json!(made)) } else { say(format_args!("{made}")) }
 }
 
-fn config(file: &Path) -> Result<(Config, String), Failure> {
+pub(crate) fn config(file: &Path) -> Result<(Config, String), Failure> {
     Config::read(file).map_err(unusable)
 }
 

@@ -10,8 +10,10 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use temoin_core::command::Media;
-use temoin_core::desk::{Desk, DeskLine, Sounds, Text, Timing, Unavailable};
+use temoin_core::desk::{Announcer, Codes, Desk, DeskLine, Machine, Sounds, Text, Timing, Unavailable};
 use temoin_core::finding::Code;
+use temoin_core::policy::Key;
+use temoin_core::words::AgentCode;
 
 use crate::fault::Fault;
 use crate::reading;
@@ -47,6 +49,9 @@ pub struct Config {
     /// Which agent sits at which extension.
     #[serde(default)]
     pub extensions: BTreeMap<String, String>,
+    /// An agent's codes beside those of the policy.
+    #[serde(default)]
+    pub codes: CodesConfig,
     /// By line of the policy.
     #[serde(default)]
     pub lines: BTreeMap<String, LineConfig>,
@@ -91,9 +96,65 @@ pub struct LineConfig {
     /// Whether a call goes on when it cannot be recorded: `admit` or `refuse`.
     #[serde(default)]
     pub unavailable: Unavailable,
+    /// Who tells the customer: `prompt`, or `agent`, by his code.
+    #[serde(default)]
+    pub announce: Announcer,
+    /// How an answering machine is known when a customer is called: `code`, or `amd` too.
+    #[serde(default)]
+    pub machine: Machine,
     /// Sounds of its own: language, then text, then file.
     #[serde(default)]
     pub audio: BTreeMap<String, BTreeMap<Text, PathBuf>>,
+}
+
+/// An agent's codes that say nothing of a line, so that no policy has them: one to four of `0-9 * #`, or `"off"`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CodesConfig {
+    /// What is recorded at the agent's wish alone begins; again: ends.
+    pub triggered: CodeKey,
+    /// A regulated talk begins; again: ends.
+    pub regulated: CodeKey,
+    /// An answering machine; again: somebody has picked up.
+    pub machine: CodeKey,
+}
+
+/// One of them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct CodeKey(Key);
+
+impl TryFrom<String> for CodeKey {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let key = Key::parse(&text, 4).map(Self);
+        key.ok_or_else(|| format!("`{text}` is no code: write one to four of 0-9 * #, or \"off\""))
+    }
+}
+
+impl Default for CodesConfig {
+    fn default() -> Self {
+        let codes = Codes::default();
+        let key = |code| CodeKey(codes.0.get(&code).cloned().unwrap_or(Key::Off));
+        Self {
+            triggered: key(AgentCode::Triggered),
+            regulated: key(AgentCode::Regulated),
+            machine: key(AgentCode::Machine),
+        }
+    }
+}
+
+impl CodesConfig {
+    /// As the calls want them.
+    pub fn codes(&self) -> Codes {
+        let all = [
+            (AgentCode::Triggered, &self.triggered),
+            (AgentCode::Regulated, &self.regulated),
+            (AgentCode::Machine, &self.machine),
+        ];
+        Codes(all.map(|(code, CodeKey(key))| (code, key.clone())).into())
+    }
 }
 
 /// Waits, as `"2s"`.
@@ -241,17 +302,19 @@ impl Config {
                 (language.clone(), measure(files, language, &mut faults))
             });
             let sounds = sounds.collect();
-            (name.clone(), DeskLine { unavailable: line.unavailable, sounds })
+            let LineConfig { unavailable, announce, machine, .. } = *line;
+            (name.clone(), DeskLine { unavailable, announce, machine, sounds })
         });
         let lines = lines.collect();
         let timing =
             Timing { opt_out_wait: self.wait.opt_out, opt_in_wait: self.wait.opt_in, ..Timing::default() };
-        (Desk { hash, extensions: self.extensions.clone(), lines, sounds, timing }, faults)
+        let (extensions, codes) = (self.extensions.clone(), self.codes.codes());
+        (Desk { hash, extensions, lines, sounds, codes, timing }, faults)
     }
 }
 
 /// The sounds that come with the program.
-pub const SHIPPED: [(Text, &str); 7] = [
+pub const SHIPPED: [(Text, &str); 8] = [
     (Text::OptOut, "temoin-opt-out"),
     (Text::OptIn, "temoin-opt-in"),
     (Text::Notice, "temoin-notice"),
@@ -259,6 +322,7 @@ pub const SHIPPED: [(Text, &str); 7] = [
     (Text::Refused, "temoin-refused"),
     (Text::Unavailable, "temoin-unavailable"),
     (Text::Alternative, "temoin-alternative"),
+    (Text::Contract, "temoin-contract"),
 ];
 
 fn default_node() -> String {

@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 use futures::future::OptionFuture;
 use jiff::Timestamp;
 use temoin_core::command::DriverError;
-use temoin_core::event::{Arrival, CallEvent, PbxEvent};
+use temoin_core::event::{Arrival, CallEvent, Dialling, PbxEvent};
 use temoin_core::id::{CallId, LegId};
 use temoin_core::ports::LiveCall;
 use temoin_core::session::{Rules, Session};
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::call::{self, Desktop, Found};
 use crate::clock::chance;
+use crate::outbound;
 use crate::restart::{self, Alive};
 
 /// Rules in force, calls alive.
@@ -29,6 +30,8 @@ pub struct Engine {
     rules: watch::Receiver<Arc<Rules>>,
     calls: HashMap<CallId, mpsc::UnboundedSender<CallEvent>>,
     tasks: JoinSet<()>,
+    /// Those who dial are told what they need.
+    briefings: JoinSet<()>,
     /// Whose task is which.
     legs: HashMap<tokio::task::Id, (CallId, LegId)>,
     alive: Alive,
@@ -51,6 +54,7 @@ impl Engine {
             rules,
             calls: HashMap::new(),
             tasks: JoinSet::new(),
+            briefings: JoinSet::new(),
             legs: HashMap::new(),
             alive: Alive::new(alive),
             closed: CancellationToken::new(),
@@ -85,6 +89,7 @@ impl Engine {
                         self.link_down(since);
                     }
                     Some(PbxEvent::Arrived(arrival)) => self.arrived(arrival),
+                    Some(PbxEvent::Dials(dialling)) => self.dials(dialling),
                     Some(PbxEvent::Call(call, event)) => self.tell(&call, event),
                     None => anyhow::bail!("the PBX driver has ended"),
                 },
@@ -95,6 +100,7 @@ impl Engine {
                         ready();
                     }
                 }
+                Some(_) = self.briefings.join_next() => {}
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended.map(|(id, ())| id)),
                 _ = pulse.tick() => {
                     if watching {
@@ -138,6 +144,12 @@ impl Engine {
             let (session, commands) = Session::begin(desktop.clock.now(), arrival, rules, seed);
             call::run(session, commands, events, desktop).await;
         });
+    }
+
+    /// Somebody is about to dial a customer.
+    fn dials(&mut self, dialling: Dialling) {
+        let rules = Arc::clone(&self.rules.borrow());
+        self.briefings.spawn(outbound::brief(dialling, rules, self.desktop.clone()));
     }
 
     /// A leg that lives since before this start: what it heard and refused is not known here, so it is not recorded.

@@ -11,6 +11,9 @@ use jiff::Timestamp;
 use sd_notify::NotifyState;
 use temoin_asterisk::Asterisk;
 pub use temoin_asterisk::AsteriskConfig;
+pub(crate) use temoin_asterisk::dialplan::{
+    Code as DialplanCode, Does, Line as DialplanLine, features, is_plain as plays, lines as hooks,
+};
 use temoin_core::journal::{Entry, What};
 use temoin_core::ports::{Change, Clock, PbxDriver, Store, StoreError, Vault};
 use temoin_core::session::Rules;
@@ -117,6 +120,7 @@ pub async fn serve(file: PathBuf, rules: Rules, config: Config) -> anyhow::Resul
         store,
         outbox: outbox.clone(),
         clock: Arc::clone(&clock),
+        register_key: config.register_key(),
         spool: config.asterisk.spool.clone(),
         alarms: Arc::new(Alarms::default()),
     };

@@ -210,7 +210,12 @@ impl PbxDriver for Pbx {
                 std::fs::write(self.spool.join(format!("{id}-in.wav")), b"").expect("a file");
             }
             Order::Stop => reply.stopped = 1,
-            Order::Silence | Order::Beat | Order::Release(_) | Order::HangUp => {}
+            Order::Silence
+            | Order::Beat
+            | Order::Prepare { .. }
+            | Order::Release(_)
+            | Order::Brief(_)
+            | Order::HangUp => {}
         }
         Box::pin(async move { Ok(reply) })
     }
@@ -265,6 +270,7 @@ impl World {
             store: store.clone(),
             outbox: outbox.clone(),
             clock: clock.clone(),
+            register_key: dir.path().join("register.key"),
             spool: dir.path().join("spool"),
             alarms: Arc::new(Alarms::default()),
         };
@@ -327,6 +333,7 @@ impl World {
             queue: None,
             language: None,
             number: Some("+33199001234".into()),
+            briefed: None,
             at: self.clock.now(),
         }));
     }

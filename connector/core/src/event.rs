@@ -2,10 +2,13 @@
 //!
 //! Foreign shapes end before this file: a plugin's `translate` and `topology` turn its PBX's words into these.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::command::{DriverError, Reply};
+use crate::command::{DriverError, Release, Reply};
+use crate::desk::Text;
 use crate::id::{CallId, LegId, OrderNo, SegmentId};
 use crate::ports::{Drawn, StoreError};
 pub use crate::words::Direction;
@@ -27,6 +30,27 @@ pub struct Arrival {
     pub language: Option<String>,
     /// The customer's number as the PBX has it; hostile until proven otherwise, personal always.
     pub number: Option<String>,
+    /// Outbound: what the PBX was told to say to him, [`crate::command::Briefing::ticket`]. The PBX says it by itself.
+    pub briefed: Option<String>,
+    /// When the leg reached the hook.
+    pub at: Timestamp,
+}
+
+/// An agent's leg that is about to dial a customer, and waits in the dialplan to be told what the customer must hear.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dialling {
+    /// The leg that dials.
+    pub leg: LegId,
+    /// Its endpoint, as the PBX authenticated it; `None` where something else dials for somebody.
+    pub extension: Option<String>,
+    /// The line, as the dialplan names it.
+    pub line: String,
+    /// The number that is dialled; personal.
+    pub number: Option<String>,
+    /// The queue, where the dialplan said one.
+    pub queue: Option<String>,
+    /// The channel's language, as `fr` or `fr-BE`: in it the customer is spoken to.
+    pub language: Option<String>,
     /// When the leg reached the hook.
     pub at: Timestamp,
 }
@@ -87,6 +111,29 @@ pub enum CallEvent {
         /// When.
         at: Timestamp,
     },
+    /// Outbound: the PBX itself has said something to the customer who answered, as it was briefed.
+    Said {
+        /// What.
+        text: Text,
+        /// How it ended, as far as the PBX tells.
+        outcome: Playback,
+        /// How long it played.
+        played: Duration,
+        /// When it ended.
+        at: Timestamp,
+    },
+    /// Outbound: the PBX takes whoever answered for a machine.
+    Machine {
+        /// When.
+        at: Timestamp,
+    },
+    /// Outbound: the customer has been asked, and is about to be bridged with the agent, or turned away.
+    Asked {
+        /// How he went on.
+        how: Release,
+        /// When.
+        at: Timestamp,
+    },
     /// Keys were pressed: one by the customer in the hook, or a whole code in the talk.
     Pressed {
         /// Whose channel; `None` where the PBX cannot tell: such a press only stops.
@@ -125,6 +172,19 @@ pub enum CallEvent {
         /// When, by the PBX's clock.
         at: Timestamp,
     },
+    /// The dialplan has begun to tell the customer that a contract talk begins; the code that asked for it follows.
+    /// Nothing is recorded until it has ended.
+    StepBegan {
+        /// When, by the PBX's clock.
+        at: Timestamp,
+    },
+    /// It ended.
+    StepEnded {
+        /// How.
+        outcome: Playback,
+        /// When, by the PBX's clock.
+        at: Timestamp,
+    },
     /// The customer's leg is gone. The last word of a call.
     Ended {
         /// When.
@@ -155,6 +215,8 @@ pub enum CallEvent {
     Opened(SegmentId),
     /// They are not: no journal, no recording.
     NotOpened(SegmentId, StoreError),
+    /// What was written before `Prove` is durable.
+    Proven,
     /// The draws, durable with their counters.
     Drawn(Vec<Drawn>),
     /// No draw could be made.
@@ -169,11 +231,16 @@ impl CallEvent {
         match self {
             Self::Returned { at }
             | Self::Played { at, .. }
+            | Self::Said { at, .. }
+            | Self::Machine { at }
+            | Self::Asked { at, .. }
             | Self::Pressed { at, .. }
             | Self::Parties { at, .. }
             | Self::RecorderStarted { at }
             | Self::RecorderStopped { at }
             | Self::ExemptRings { at }
+            | Self::StepBegan { at }
+            | Self::StepEnded { at, .. }
             | Self::Ended { at } => Some(*at),
             _ => None,
         }
@@ -183,8 +250,10 @@ impl CallEvent {
 /// What a PBX tells the sidecar.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PbxEvent {
-    /// A customer at the hook.
+    /// A customer at the hook; outbound: one who has answered, and is being asked.
     Arrived(Arrival),
+    /// Somebody is about to dial a customer. Answered by [`crate::command::Order::Brief`] on that leg.
+    Dials(Dialling),
     /// Something in a call that is known, or was.
     Call(CallId, CallEvent),
     /// The link is up; `calls()` answers. Comes once at the start and after every gap.

@@ -55,6 +55,17 @@ pub enum What {
         /// SHA-256 of `temoin.toml`, hex.
         config: String,
     },
+    /// A leg is about to dial a customer; the entry's call is that leg.
+    Dialling {
+        /// The line.
+        line: String,
+        /// What was answered.
+        how: Release,
+        /// Why.
+        why: String,
+        /// What the register's answer rests on: ids of entries, and rules.
+        rests_on: Vec<String>,
+    },
     /// A customer reached the hook.
     Arrived {
         /// The line.
@@ -112,7 +123,8 @@ pub enum What {
         record: bool,
         /// The agents present.
         agents: Vec<String>,
-        /// Reason by purpose (FORMAT 3.4), or of the shell: `no-agent`, `unknown-party`, `moving`.
+        /// Reason by purpose (FORMAT 3.4), or of the shell: `held`, `unknown-party`, `another-customer`,
+        /// `exempt-rings`.
         reasons: std::collections::BTreeMap<String, String>,
     },
     /// A segment was opened.

@@ -57,3 +57,99 @@ pub fn close(
     }
     closing
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{CallId, SegmentId};
+    use crate::segment::{Deadlines, Segment, State};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_790_000_000 + second).unwrap()
+    }
+
+    fn open(mandatory: bool) -> SegmentRecord {
+        let segment = Segment {
+            id: SegmentId::new(at(0), [1; 10]),
+            call: CallId("c".into()),
+            opened: at(0),
+            since: at(0),
+            agents: vec!["amel".into()],
+            purposes: vec!["regulated-order".into()],
+            mandatory,
+            basis: serde_json::Value::Null,
+            retention: Deadlines::default(),
+        };
+        SegmentRecord {
+            kept_for: segment.purposes.clone(),
+            segment,
+            state: State::Open,
+            closing: None,
+            retention: Deadlines::default(),
+            millis: None,
+            sha256: None,
+            sealed: None,
+            flags: Vec::new(),
+            disposed: None,
+        }
+    }
+
+    /// Recorded from the first second on; the run was last seen alive at 10, and all was stopped at 30.
+    fn closed(mandatory: bool, alive: Option<i64>, stranger: bool, stopping: Option<(i64, bool)>) -> Closing {
+        let record = open(mandatory);
+        let entry = |second, what| Entry {
+            at: at(second),
+            call: Some(record.segment.call.clone()),
+            segment: Some(record.segment.id),
+            what,
+        };
+        let mut story = vec![entry(1, What::Recording)];
+        story.extend(stopping.map(|(until, cut_tail)| {
+            entry(until, What::Stopping { ending: Ending::Stranger, until: at(until), cut_tail })
+        }));
+        close(&record, &story, alive.map(at), at(30), stranger)
+    }
+
+    #[test]
+    fn what_nobody_watched_is_kept_only_where_a_law_demands_it_and_no_stranger_is_there() {
+        for (mandatory, alive, stranger, until) in [
+            (false, Some(10), false, 10),
+            (false, Some(10), true, 10),
+            (true, Some(10), false, 30),
+            // When he came in nobody knows, and no law overrides that.
+            (true, Some(10), true, 10),
+            // Nobody knows until when the earlier run watched: nothing is left but its first instant.
+            (true, None, true, 1),
+            (true, None, false, 30),
+            (false, None, false, 1),
+            // A clock that went back, and one that ran ahead.
+            (true, Some(0), true, 1),
+            (true, Some(99), true, 30),
+        ] {
+            let closing = closed(mandatory, alive, stranger, None);
+            let case = format!("mandatory {mandatory}, alive {alive:?}, stranger {stranger}");
+            assert_eq!((closing.from, closing.until), (Some(at(1)), at(until)), "{case}");
+            assert_eq!((closing.ending, closing.cut_tail), (Ending::Gap, false), "{case}");
+            assert_eq!(closing.flags.contains(&Flag::Unwatched), mandatory, "{case}");
+            assert_eq!(closing.kept, ["regulated-order"], "{case}");
+        }
+    }
+
+    #[test]
+    fn a_stop_that_was_wanted_holds_beside_a_stranger_too() {
+        for (stranger, until) in [(false, 20), (true, 10)] {
+            let closing = closed(true, Some(10), stranger, Some((20, true)));
+            assert_eq!(
+                (closing.until, closing.ending, closing.cut_tail),
+                (at(until), Ending::Stranger, true)
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_never_recorded_has_nothing() {
+        let closing = close(&open(true), &[], Some(at(10)), at(30), true);
+        assert_eq!((closing.from, closing.ending), (None, Ending::NeverStarted));
+        assert!(closing.kept.is_empty());
+    }
+}

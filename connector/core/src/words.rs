@@ -147,6 +147,9 @@ words! {
         AgentTold = "agent_told",
     }
 
+    /// What an agent's codes do beside the functions of the policy; the machine says which they are.
+    AgentCode { Triggered = "triggered", Regulated = "regulated", Machine = "machine" }
+
     /// Whose phone a leg is.
     LegKind { Customer = "customer", Other = "other", Agent = "agent" }
 
@@ -183,6 +186,17 @@ impl Phase {
             Self::ContractTalk => Some(Flag::ContractTalk),
             Self::RegulatedTalk => Some(Flag::RegulatedTalk),
             Self::AgentTriggered => Some(Flag::AgentTriggered),
+        }
+    }
+}
+
+impl AgentCode {
+    /// Its name in the journal.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Triggered => "agent_triggered",
+            Self::Regulated => "agent_regulated",
+            Self::Machine => "agent_machine",
         }
     }
 }

@@ -11,15 +11,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use temoin_core::command::{Command, DriverError, Order, Reply};
-use temoin_core::event::{Arrival, CallEvent, Party, Playback, Role};
+use temoin_core::command::{Command, DriverError, Order, Release, Reply};
+use temoin_core::event::{Arrival, CallEvent, Dialling, Party, Playback, Role};
 use temoin_core::id::{CallId, LegId, OrderNo, SegmentId};
 use temoin_core::journal::What;
 use temoin_core::pack;
 use temoin_core::policy::Policy;
 use temoin_core::ports::{CallRecord, Drawn, SegmentRecord, StoreError};
 use temoin_core::segment::{Segment, State};
-use temoin_core::session::{DrawKey, Rules, Session};
+use temoin_core::session::{self, DrawKey, Rules, Session};
 use temoin_core::words::Direction;
 
 struct Stage {
@@ -36,6 +36,10 @@ struct Stage {
     segments: Vec<SegmentRecord>,
     record: Option<CallRecord>,
     said: String,
+    /// A proof is asked for, and the journal is locked.
+    unproven: bool,
+    /// The line and the ticket.
+    dialled: Option<(String, String)>,
 }
 
 #[derive(PartialEq)]
@@ -48,7 +52,9 @@ enum Pbx {
 impl Stage {
     fn new() -> Self {
         let site = include_str!("scripts/site.toml");
-        let policy = Policy::load(("scripts/site.toml", site), pack::shipped()).expect("a readable site");
+        let own = [("talk.toml", include_str!("scripts/talk.toml"))];
+        let packs: Vec<_> = pack::shipped().iter().copied().chain(own).collect();
+        let policy = Policy::load(("scripts/site.toml", site), &packs).expect("a readable site");
         let start: Timestamp = "2026-10-06T09:00:00Z".parse().expect("an instant");
         Self {
             rules: Arc::new(Rules { policy, desk: cast::desk(), key: DrawKey([7; 32]) }),
@@ -63,6 +69,8 @@ impl Stage {
             segments: Vec::new(),
             record: None,
             said: String::new(),
+            unproven: false,
+            dialled: None,
         }
     }
 
@@ -71,7 +79,7 @@ impl Stage {
             "the lot falls on this call" => return self.selected = true,
             "the lot does not fall on this call" => return self.selected = false,
             "the journal is locked" => return self.locked = true,
-            "the journal is free" => return self.locked = false,
+            "the journal is free" => return self.free(),
             "the pbx answers" => return self.pbx = Pbx::Answers,
             "the pbx does not answer" => return self.pbx = Pbx::Silent,
             "the channel is gone" => return self.pbx = Pbx::Gone,
@@ -87,6 +95,25 @@ impl Stage {
         let words: Vec<&str> = what.split(' ').collect();
         let event = match words.as_slice() {
             ["the", "customer", "arrives", "on", line] => return self.arrive(line),
+            ["an", "agent", "dials", "on", line] => return self.dial(line, "2001"),
+            ["a", "delegate", "dials", "on", line] => return self.dial(line, "4100"),
+            ["the", "customer", "answers"] => return self.answer(None),
+            ["the", "customer", "answers,", "briefed", "by", ticket] => {
+                return self.answer(Some((*ticket).to_owned()));
+            }
+            ["the", "pbx", "says", text, how, "in", seconds] => CallEvent::Said {
+                text: serde_json::from_value((*text).into()).expect("a text"),
+                outcome: match *how {
+                    "whole" => Playback::Heard,
+                    "cut" => Playback::Cut,
+                    _ => Playback::Failed,
+                },
+                played: std::time::Duration::from_secs_f64(seconds.parse().expect("seconds")),
+                at,
+            },
+            ["a", "machine", "answers"] => CallEvent::Machine { at },
+            ["the", "asking", "is", "over"] => CallEvent::Asked { how: Release::Admitted, at },
+            ["the", "asking", "is", "over:", "refused"] => CallEvent::Asked { how: Release::Refused, at },
             ["the", "customer", "comes", "back"] => CallEvent::Returned { at },
             ["he", "came", "back", "at", time] => CallEvent::Returned { at: self.seconds(time) },
             ["the", "sidecar", "starts", "again"] => return self.start_again(),
@@ -100,20 +127,16 @@ impl Stage {
             ["it", "is", "told", "that", "an", "exempt", "extension", "rang", "at", time] => {
                 CallEvent::ExemptRings { at: self.seconds(time) }
             }
+            ["the", "step", "begins"] => CallEvent::StepBegan { at },
+            ["the", "step", how] => CallEvent::StepEnded { outcome: outcome(how), at },
             ["the", "recorder", "started"] => CallEvent::RecorderStarted { at },
             ["the", "recorder", "stopped"] => CallEvent::RecorderStopped { at },
             ["it", "is", "told", "that", "the", "recorder", "stopped", "at", time] => {
                 CallEvent::RecorderStopped { at: self.seconds(time) }
             }
             ["the", "prompt", how] => {
-                let outcome = match *how {
-                    "is-heard" => Playback::Heard,
-                    "is-cut" => Playback::Cut,
-                    "fails" => Playback::Failed,
-                    _ => panic!("cannot read `{line}`"),
-                };
                 let order = self.playing.take().expect("a prompt plays");
-                CallEvent::Played { order, outcome, at }
+                CallEvent::Played { order, outcome: outcome(how), at }
             }
             ["the", "customer", "presses", keys] => pressed("c", keys, at),
             ["somebody", "presses", keys] => CallEvent::Pressed { leg: None, keys: (*keys).into(), at },
@@ -124,7 +147,10 @@ impl Stage {
             ["apart"] => CallEvent::Parties { parties: Vec::new(), at },
             ["the", "link", "is", "lost"] => CallEvent::LinkLost { since: at },
             ["the", "link", "is", "back"] => CallEvent::LinkBack,
-            ["noted", keys] => CallEvent::Noted { keys: Some(self.note(keys)) },
+            ["noted", keys @ ..] => {
+                let notes: Vec<String> = keys.iter().map(|keys| self.note(keys)).collect();
+                CallEvent::Noted { keys: Some(notes.join(" ")) }
+            }
             ["the", "notes", "cannot", "be", "read"] => CallEvent::Noted { keys: None },
             ["a", "foreign", "recorder", "starts"] => CallEvent::RecorderStarted { at },
             ["the", "customer", "hangs", "up"] => CallEvent::Ended { at },
@@ -161,6 +187,60 @@ impl Stage {
             queue: None,
             language: Some("fr".into()),
             number: Some("+33199000123".into()),
+            briefed: None,
+            at: self.now,
+        };
+        let (session, commands) = Session::begin(self.now, arrival, Arc::clone(&self.rules), [1; 32]);
+        self.session = Some(session);
+        self.perform(commands);
+    }
+
+    /// What waited for the journal is written.
+    fn free(&mut self) {
+        self.locked = false;
+        if std::mem::take(&mut self.unproven) {
+            self.step(CallEvent::Proven);
+        }
+    }
+
+    /// What the PBX is told before it dials.
+    fn dial(&mut self, line: &str, extension: &str) {
+        let dialling = Dialling {
+            leg: LegId("a".into()),
+            extension: Some(extension.into()),
+            line: line.into(),
+            number: Some("+33199000123".into()),
+            queue: None,
+            language: Some("fr".into()),
+            at: self.now,
+        };
+        let briefing = session::brief(&dialling, &self.rules);
+        let said = briefing.announcement.as_ref().map(|(text, _)| *text);
+        let outcomes = briefing.outcomes;
+        let _ = writeln!(
+            self.said,
+            "  briefed: {:?}, says {said:?}, object {:?}, accept {:?}, info {:?}, waits {:?}",
+            briefing.how, briefing.object, briefing.accept, briefing.info_key, briefing.wait
+        );
+        let _ = writeln!(
+            self.said,
+            "  then: accepted {}, silent {}, objected {}, unheard {}",
+            outcomes.accepted, outcomes.silent, outcomes.objected, outcomes.unheard
+        );
+        self.dialled = Some((line.to_owned(), briefing.ticket));
+    }
+
+    fn answer(&mut self, other: Option<String>) {
+        let (line, ticket) = self.dialled.clone().expect("somebody has dialled");
+        let arrival = Arrival {
+            call: CallId("c".into()),
+            leg: LegId("c".into()),
+            line,
+            direction: Direction::Outbound,
+            queue: None,
+            language: Some("fr".into()),
+            number: Some("+33199000123".into()),
+            briefed: Some(other.unwrap_or(ticket)),
             at: self.now,
         };
         let (session, commands) = Session::begin(self.now, arrival, Arc::clone(&self.rules), [1; 32]);
@@ -206,6 +286,13 @@ impl Stage {
                 Command::Index(record) => {
                     self.record = Some(record.clone());
                     format!("index: {} with [{}]", record.outcome, record.agents.join(", "))
+                }
+                Command::Prove => {
+                    self.unproven = self.locked;
+                    if !self.locked {
+                        answers.push(CallEvent::Proven);
+                    }
+                    "prove that the journal can be written".to_owned()
                 }
                 Command::Draw(ballots) => {
                     let text =
@@ -255,8 +342,13 @@ impl Stage {
                             format!("play {}", media.name.rsplit('/').next().unwrap_or_default())
                         }
                         Order::Record(id) => format!("record segment {}", self.number(*id)),
+                        Order::Prepare { step, object } => format!(
+                            "leave with the leg: {}, stopped by {}",
+                            step.name.rsplit('/').next().unwrap_or_default(),
+                            object.as_deref().unwrap_or("nothing")
+                        ),
                         Order::Release(how) => format!("release: {how:?}"),
-                        Order::Beat | Order::Silence | Order::Stop | Order::HangUp => {
+                        Order::Beat | Order::Silence | Order::Brief(_) | Order::Stop | Order::HangUp => {
                             format!("{order:?}").to_lowercase()
                         }
                     };
@@ -292,6 +384,15 @@ impl Stage {
     }
 }
 
+fn outcome(how: &str) -> Playback {
+    match how {
+        "is-heard" => Playback::Heard,
+        "is-cut" => Playback::Cut,
+        "fails" => Playback::Failed,
+        _ => panic!("cannot read `{how}`"),
+    }
+}
+
 fn pressed(leg: &str, keys: &str, at: Timestamp) -> CallEvent {
     CallEvent::Pressed { leg: Some(LegId(leg.into())), keys: keys.into(), at }
 }
@@ -300,7 +401,8 @@ fn leg(who: &str) -> String {
     format!("{who}-1")
 }
 
-/// `amel`, `amel-on-hold`, `amel-listening`, `amel=4100` (her channel, at another extension).
+/// `amel`, `amel-on-hold`, `amel-listening`, `amel=4100` (her channel, at another extension); `lea` is another call's
+/// customer.
 fn party(who: &str) -> Party {
     let (who, held) = who.strip_suffix("-on-hold").map_or((who, false), |who| (who, true));
     let (who, listens) = who.strip_suffix("-listening").map_or((who, false), |who| (who, true));
@@ -311,13 +413,14 @@ fn party(who: &str) -> Party {
         "delegate" => "4100",
         "a-stranger" => "2998",
         "stranger" => "2999",
+        "lea" => "trunk",
         _ => panic!("who is {who}?"),
     });
     Party {
         leg: LegId(leg(who)),
         extension: Some(extension.into()),
         agent: None,
-        customer_of: None,
+        customer_of: (who == "lea").then(|| CallId(leg(who))),
         role: if listens { Role::Listener } else { Role::Member },
         held,
     }
@@ -375,7 +478,7 @@ fn calls_go_as_they_are_told() {
         std::fs::read_dir(&folder).expect("scripts").map(|entry| entry.expect("a script").path()).collect();
     scripts.retain(|path| path.extension().is_some_and(|ending| ending == "txt"));
     scripts.sort();
-    assert!(scripts.len() >= 25, "only {} scripts", scripts.len());
+    assert!(scripts.len() >= 42, "only {} scripts", scripts.len());
     let mut wrong = Vec::new();
     for path in scripts {
         let wanted = std::fs::read_to_string(&path).expect("a readable script");

@@ -17,6 +17,7 @@ pub(super) fn schema() -> Value {
         ("register_key", about("The key of the register; made at its first use.", any_text())),
         ("prompts!", table([("folder!", about("<folder>/<language>/temoin-<text>.wav", any_text()))])),
         ("extensions", about("Which agent sits where.", named(any_text(), any_text()))),
+        ("codes", codes()),
         ("lines", named(any_text(), line())),
         ("wait", table([("opt_out", duration()), ("opt_in", duration())])),
         ("log", table([("format", json!({ "enum": ["text", "json"] })), ("level", any_text())])),
@@ -54,8 +55,18 @@ fn tls() -> Value {
     table([("ca!", any_text()), ("server_name", any_text())])
 }
 
+fn codes() -> Value {
+    let code = |what| about(what, json!({ "type": "string", "pattern": "^([0-9*#]{1,4}|off)$" }));
+    table([
+        ("triggered", code("What is recorded at the agent's wish begins; again: ends.")),
+        ("regulated", code("A regulated talk begins; again: ends.")),
+        ("machine", code("An answering machine; again: somebody has picked up.")),
+    ])
+}
+
 fn line() -> Value {
-    const TEXTS: [&str; 7] = ["opt-out", "opt-in", "notice", "info", "refused", "unavailable", "alternative"];
+    const TEXTS: [&str; 8] =
+        ["opt-out", "opt-in", "notice", "info", "refused", "unavailable", "alternative", "contract"];
     let audio = named(any_text(), named(json!({ "enum": TEXTS }), any_text()));
     table([
         (
@@ -63,6 +74,14 @@ fn line() -> Value {
             about(
                 "Whether a call goes on when it cannot be recorded.",
                 json!({ "enum": ["admit", "refuse"] }),
+            ),
+        ),
+        ("announce", about("Who tells the customer.", json!({ "enum": ["prompt", "agent"] }))),
+        (
+            "machine",
+            about(
+                "How an answering machine is known when a customer is called.",
+                json!({ "enum": ["code", "amd"] }),
             ),
         ),
         ("audio", about("Sounds of its own: language, text, file.", audio)),

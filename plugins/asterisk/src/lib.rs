@@ -12,6 +12,7 @@
 pub mod ami;
 pub mod ari;
 mod config;
+pub mod dialplan;
 mod driver;
 mod error;
 mod probe;

@@ -91,6 +91,18 @@ impl Loopback {
         ));
     }
 
+    /// A word of the dialplan on a customer's channel.
+    fn word(&self, event: &str, call: &CallId, more: &str) {
+        let at = Timestamp::now();
+        self.fake.ami(&format!(
+            "Event: UserEvent\nTimestamp: {}.{:06}\nChannel: {}\nUniqueid: {}\nUserEvent: {event}\n{more}",
+            at.as_second(),
+            at.subsec_microsecond(),
+            trunk(call),
+            call.0,
+        ));
+    }
+
     fn hooked(&self, call: &CallId, line: &str) {
         self.fake.ari(json!({
             "type": "StasisStart", "timestamp": clock(Timestamp::now()), "application": "temoin",
@@ -132,6 +144,34 @@ impl Rig for Loopback {
         self.calls.insert(call.clone(), customer);
         self.restate();
         self.hooked(call, line);
+    }
+
+    async fn dial(&mut self, leg: &CallId, line: &str, number: &str) {
+        let mut state = self.fake.state();
+        state.rows.push(row(&leg.0, "PJSIP/2001-00000009", "BridgeID: \nVariable: TEMOIN_DIAL=ASKED"));
+        state.in_hook.push(leg.0.clone());
+        drop(state);
+        self.fake.ari(json!({
+            "type": "StasisStart", "timestamp": clock(Timestamp::now()), "application": "temoin",
+            "args": ["outbound", line, "admit", number],
+            "channel": {
+                "id": leg.0, "name": "PJSIP/2001-00000009", "language": "fr",
+                "caller": {"name": "", "number": "2001"}, "channelvars": {},
+            },
+        }));
+    }
+
+    async fn answer(&mut self, call: &CallId, line: &str, ticket: &str) {
+        self.calls.insert(call.clone(), Customer::default());
+        self.restate();
+        self.word("TemoinAnswer", call, &format!("Ticket: {ticket}\nLine: {line}\nNumber: +33199000123"));
+    }
+
+    async fn ask(&mut self, call: &CallId, played: Duration, key: &str) {
+        let played = played.as_millis();
+        self.word("TemoinSaid", call, &format!("Text: opt-out\nStatus: SUCCESS\nPlayed: {played}"));
+        self.word("TemoinPressed", call, &format!("Key: {key}"));
+        self.word("TemoinAsked", call, "Verdict: ADMITTED");
     }
 
     async fn come_back(&mut self, call: &CallId) {
@@ -211,6 +251,7 @@ impl Rig for Loopback {
         let log = self.fake.state().log.clone();
         let of_call =
             log.iter().filter(|line| line.contains(&call.0) || line.starts_with("DELETE playbacks/"));
+        let dials = log.iter().any(|line| line.contains(&call.0) && line.contains("TEMOIN_ASK"));
         let mut asked: Vec<Asked> = of_call
             .filter_map(|line| match line {
                 line if line.starts_with("MixMonitor") => Some(Asked::Record),
@@ -218,6 +259,7 @@ impl Rig for Loopback {
                 line if line.contains("/play/") => Some(Asked::Announce),
                 line if line.starts_with("DELETE playbacks/") => Some(Asked::Silence),
                 line if line.starts_with("BEAT ") => Some(Asked::Beat),
+                line if line.ends_with("/continue") && dials => Some(Asked::Brief),
                 line if line.ends_with("/continue") => Some(Asked::Release),
                 line if line.starts_with("DELETE channels/") => Some(Asked::HangUp),
                 _ => None,

@@ -123,7 +123,15 @@ fn look(pbx: &mut BTreeMap<String, Row>, message: &Message) {
         Some("Newchannel") => {
             let channel = Channel { id: id.into(), name: text("Channel"), agent: None };
             let application = (String::new(), String::new());
-            let row = Row { channel, bridge: None, held: false, application, passed: false, keys: None };
+            let row = Row {
+                channel,
+                bridge: None,
+                held: false,
+                application,
+                passed: false,
+                dials: false,
+                keys: None,
+            };
             pbx.insert(id.into(), row);
         }
         Some("Hangup") => {

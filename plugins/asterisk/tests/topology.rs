@@ -69,6 +69,7 @@ fn look(pbx: &mut BTreeMap<String, Row>, gone: &mut Vec<String>, sign: &Sign) {
             held: false,
             application,
             passed: false,
+            dials: false,
             keys: None,
         };
         if !gone.contains(&channel.id) {

@@ -34,7 +34,7 @@ pub const ADMIN_SECRET: &str = "lab-admin-secret";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The agents' extensions: they have the codes and `TEMOIN_LEG=agent`.
-const AGENTS: RangeInclusive<u16> = 2001..=2099;
+const AGENTS: RangeInclusive<u16> = 2001..=2199;
 /// Phones of the house that are no agents: 4100 is exempt by the example policies, 2999 is nobody's.
 const OTHERS: [u16; 2] = [4100, 2999];
 
@@ -56,8 +56,9 @@ const TEMPLATES: [(&str, &str); 14] = [
 ];
 
 /// Files that Asterisk complains about when they are absent; empty will do.
-const EMPTY: [&str; 8] = [
+const EMPTY: [&str; 9] = [
     "acl.conf",
+    "amd.conf",
     "ccss.conf",
     "cdr.conf",
     "cel.conf",
@@ -73,20 +74,22 @@ const SILENT: [&str; 4] = ["beep", "beeperr", "pbx-transfer", "pbx-invalid"];
 /// What a test asks of its lab. The default has no phones and room for 40 calls.
 #[derive(Debug, Clone)]
 pub struct LabOptions {
-    /// The phones that may be rung: extension (2001 to 2099 agents, 4100 exempt, 2999 unknown) and the UDP port on
+    /// The phones that may be rung: extension (2001 to 2199 agents, 4100 exempt, 2999 unknown) and the UDP port on
     /// 127.0.0.1 where it listens. An extension that is not named here can call, and is unavailable when called.
     pub phones: Vec<(u16, u16)>,
     /// The UDP port on 127.0.0.2 of the customers' phone that outbound calls reach (`0…` dialled by an agent).
     pub trunk: Option<u16>,
     /// How many calls may be up at once: sizes the RTP range, at 8 ports a call.
     pub calls: u16,
+    /// The text of `temoin-features.conf`, as `temoin dialplan` prints it for a site. Without it: the shipped one.
+    pub features: Option<String>,
     /// Text to put at the end of a configuration file, as `("extensions.conf", "[far]…")`.
     pub more: Vec<(&'static str, String)>,
 }
 
 impl Default for LabOptions {
     fn default() -> Self {
-        Self { phones: Vec::new(), trunk: None, calls: 40, more: Vec::new() }
+        Self { phones: Vec::new(), trunk: None, calls: 40, features: None, more: Vec::new() }
     }
 }
 
@@ -269,7 +272,10 @@ impl Lab {
         }
         for name in ["temoin-features.conf", "temoin-manager.conf", "temoin-ari.conf"] {
             let shipped = dialplans.join("asterisk").join(name);
-            let text = fs::read_to_string(&shipped).doing(|| format!("reading {}", shipped.display()))?;
+            let text = match &options.features {
+                Some(features) if name == "temoin-features.conf" => features.clone(),
+                _ => fs::read_to_string(&shipped).doing(|| format!("reading {}", shipped.display()))?,
+            };
             write(
                 &conf(name),
                 &text.replace("CHANGE-ME-AMI", AMI_SECRET).replace("CHANGE-ME-ARI", ARI_SECRET),

@@ -105,6 +105,14 @@ pub fn explain(facts: &Facts, policy: &Policy) -> Decision {
     Situation::of(facts, policy, Unknown::Misses).map_or_else(nothing, |situation| situation.decision(true))
 }
 
+/// The purposes of the call's line that are recorded only in a phase of the talk.
+pub fn of_phase(facts: &Facts, policy: &Policy, phase: Phase) -> BTreeSet<Purpose> {
+    let ground = Situation::of(facts, policy, Unknown::Misses).map(|situation| situation.ground);
+    let standings = ground.iter().flat_map(|ground| &ground.standings);
+    let of_phase = standings.filter(|standing| standing.combined.phases.contains(&phase));
+    of_phase.map(|standing| standing.purpose.clone()).collect()
+}
+
 /// When the decision changes although nothing happens: the first of the open campaigns closes.
 pub fn changes_at(facts: &Facts, policy: &Policy) -> Option<Timestamp> {
     let situation = Situation::of(facts, policy, Unknown::Misses)?;

@@ -132,11 +132,8 @@ fn read_keys(t: &Table<'_>) -> Keys {
 fn read_key(node: &Node<'_>, function: Function) -> Option<Key> {
     let text = node.any_text()?;
     let longest = if function.is_agents() { 4 } else { 1 };
-    let on_the_pad = text.bytes().all(|b| b.is_ascii_digit() || b == b'*' || b == b'#');
-    if text == "off" {
-        Some(Key::Off)
-    } else if on_the_pad && (1..=longest).contains(&text.len()) {
-        Some(Key::Digits(text.into()))
+    if let Some(key) = Key::parse(text, longest) {
+        Some(key)
     } else if function.is_agents() {
         node.bad("write one to four of 0-9 * #, or \"off\"")
     } else {

@@ -90,6 +90,18 @@ pub enum Key {
     Digits(Arc<str>),
 }
 
+impl Key {
+    /// `off`, or so many of `0-9 * #` at the most.
+    pub fn parse(text: &str, longest: usize) -> Option<Self> {
+        let on_the_pad = text.bytes().all(|b| b.is_ascii_digit() || b == b'*' || b == b'#');
+        match text {
+            "off" => Some(Self::Off),
+            _ if on_the_pad && (1..=longest).contains(&text.len()) => Some(Self::Digits(text.into())),
+            _ => None,
+        }
+    }
+}
+
 impl Keys {
     /// The digits of a function, unless it has none or is switched off.
     pub fn digits(&self, function: Function) -> Option<&Arc<str>> {

@@ -5,10 +5,11 @@
 
 use jiff::Timestamp;
 
+use super::outbound::{announcement, text_of};
 use super::{Asked, Phase, Session, after};
-use crate::command::{Notice, Order, Release};
-use crate::decide::{self, decide};
-use crate::desk::Text;
+use crate::command::{Command, Notice, Order, Release, release_of};
+use crate::decide::decide;
+use crate::desk::{Text, Unavailable};
 use crate::event::Playback;
 use crate::id::OrderNo;
 use crate::journal::What;
@@ -25,6 +26,18 @@ pub(super) struct Hook {
     attempts: u8,
     /// How often the details were asked for.
     asked_info: u8,
+    proof: Proof,
+}
+
+/// Whether the journal can be written, on a line whose calls must not go on unrecorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    /// It can, or nobody asked.
+    Given,
+    /// Asked; nobody has waited for it yet.
+    Asked,
+    /// It did not come in time.
+    Failed,
 }
 
 #[derive(Debug)]
@@ -33,6 +46,8 @@ enum Stage {
     Playing { text: Text, order: OrderNo, until: Timestamp },
     /// The customer may press a key.
     Waiting { until: Timestamp },
+    /// Everything is said; only the proof is missing.
+    Proving { until: Timestamp },
     /// Given back to the dialplan.
     Leaving { how: Release },
 }
@@ -43,11 +58,13 @@ const INFO_TIMES: u8 = 3;
 const ATTEMPTS: u8 = 2;
 /// A prompt of whose end nothing is heard for so long beyond its length has failed: nobody waits for ever.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(15);
+/// So long a caller waits for the journal of a line that must be recorded, after everything was said.
+const PROOF: std::time::Duration = std::time::Duration::from_secs(1);
 
 impl Hook {
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         let until = match self.stage {
-            Stage::Waiting { until } | Stage::Playing { until, .. } => Some(until),
+            Stage::Waiting { until } | Stage::Playing { until, .. } | Stage::Proving { until } => Some(until),
             Stage::Leaving { .. } => None,
         };
         [until, self.beat].into_iter().flatten().min()
@@ -59,9 +76,14 @@ impl Session {
         let beat = Some(after(now, self.rules.desk.timing.beat));
         // A stage for the moment: what follows replaces it.
         let stage = Stage::Waiting { until: now };
-        self.phase = Phase::Hook(Hook { stage, beat, attempts: 0, asked_info: 0 });
+        let refuses = self.rules.desk.unavailable(&self.record.line) == Unavailable::Refuse;
+        let proof = if refuses { Proof::Asked } else { Proof::Given };
+        self.phase = Phase::Hook(Hook { stage, beat, attempts: 0, asked_info: 0, proof });
+        if refuses {
+            self.out.push(Command::Prove);
+        }
         self.talk.set_time(now);
-        self.announce = decide::announcement(self.talk.facts(), &self.rules.policy);
+        self.announce = announcement(self.talk.facts(), &self.rules);
         if crate::sabotage::is("early-record") {
             self.announced(now);
         }
@@ -79,11 +101,18 @@ impl Session {
         };
         match hook.stage {
             Stage::Waiting { until } if now >= until => self.leave(now),
+            Stage::Proving { until } if now >= until => {
+                hook.proof = Proof::Failed;
+                self.alarm(now, Notice::Mandatory { why: "the journal cannot be written".into() });
+                self.leave(now);
+            }
             Stage::Playing { order, until, .. } if now >= until => {
                 hook.attempts = ATTEMPTS;
                 self.played(now, order, Playback::Failed);
             }
-            Stage::Waiting { .. } | Stage::Playing { .. } if hook.beat.is_some_and(|beat| now >= beat) => {
+            Stage::Waiting { .. } | Stage::Playing { .. } | Stage::Proving { .. }
+                if hook.beat.is_some_and(|beat| now >= beat) =>
+            {
                 hook.beat = None;
                 self.order(Order::Beat, Asked::Beat);
             }
@@ -94,10 +123,24 @@ impl Session {
     pub(super) fn beaten(&mut self, now: Timestamp) {
         let next = after(now, self.rules.desk.timing.beat);
         // Once the call is given back, a late answer to a beat asks for no other.
-        if let Phase::Hook(hook @ Hook { stage: Stage::Playing { .. } | Stage::Waiting { .. }, .. }) =
-            &mut self.phase
+        if let Phase::Hook(hook) = &mut self.phase
+            && !matches!(hook.stage, Stage::Leaving { .. })
         {
             hook.beat = Some(next);
+        }
+    }
+
+    /// The journal can be written.
+    pub(super) fn proven(&mut self, now: Timestamp) {
+        let Phase::Hook(hook) = &mut self.phase else {
+            return;
+        };
+        // Who was told that it does not go on is not told otherwise.
+        if hook.proof == Proof::Asked {
+            hook.proof = Proof::Given;
+            if matches!(hook.stage, Stage::Proving { .. }) {
+                self.leave(now);
+            }
         }
     }
 
@@ -128,9 +171,11 @@ impl Session {
             // The details were told, or could not be: back to the question.
             (Text::Info, _) => self.play_announcement(now),
             (Text::Refused, _) => self.leave(now),
+            // Said in the talk, by the dialplan.
+            (Text::Contract, _) => {}
             // The last word of a line that does not go on, or goes on elsewhere.
             (Text::Alternative | Text::Unavailable, _) => {
-                let how = release(self.service(now));
+                let how = release_of(self.service(now));
                 self.release(now, how);
             }
         }
@@ -205,9 +250,9 @@ impl Session {
         }
         match &self.phase {
             Phase::Over => {}
-            Phase::Talk => {
+            Phase::Talk | Phase::Asking(_) => {
                 let how = self.verdict.filter(|how| *how != Release::Admitted);
-                let how = how.unwrap_or_else(|| release(self.service(now)));
+                let how = how.unwrap_or_else(|| release_of(self.service(now)));
                 self.order(Order::Release(how), Asked::Release);
                 self.journal(now, What::Released { how, why: "was-here-before".into() });
             }
@@ -216,7 +261,7 @@ impl Session {
                 let order = *order;
                 self.played(now, order, Playback::Cut);
             }
-            Phase::Hook(Hook { stage: Stage::Waiting { .. }, .. }) => self.leave(now),
+            Phase::Hook(Hook { stage: Stage::Waiting { .. } | Stage::Proving { .. }, .. }) => self.leave(now),
             Phase::Hook(Hook { stage: Stage::Leaving { how }, .. }) => {
                 let how = *how;
                 self.order(Order::Release(how), Asked::Release);
@@ -249,9 +294,15 @@ impl Session {
     }
 
     fn announced(&mut self, now: Timestamp) {
-        let Some(announce) = self.announce.clone() else {
-            return;
-        };
+        if let Some(gate) = self.told_of_purposes(now) {
+            let until = after(now, self.rules.desk.timing.wait(gate));
+            self.stage(Stage::Waiting { until });
+        }
+    }
+
+    /// The announcement was heard to its end: what it said counts from now on.
+    pub(super) fn told_of_purposes(&mut self, now: Timestamp) -> Option<Gate> {
+        let announce = self.announce.clone()?;
         let rules = std::sync::Arc::clone(&self.rules);
         // What was said is what the prompt names: perhaps more than was needed now, never more than was heard.
         let line = rules.policy.line(&self.record.line);
@@ -266,23 +317,12 @@ impl Session {
             },
         );
         self.talk.apply(&rules.policy, &Event::Announced { leg: self.leg.0.as_str().into(), purposes });
-        let timing = &self.rules.desk.timing;
-        let wait = match announce.gate {
-            Gate::OptIn => timing.opt_in_wait,
-            Gate::OptOut => timing.opt_out_wait,
-            Gate::Silent | Gate::Notice | Gate::Forbidden => std::time::Duration::ZERO,
-        };
-        let until = after(now, wait);
-        self.stage(Stage::Waiting { until });
+        Some(announce.gate)
     }
 
     fn play_announcement(&mut self, now: Timestamp) {
         let gate = self.announce.as_ref().map(|announce| announce.gate);
-        let text = match gate {
-            Some(Gate::OptIn) => Text::OptIn,
-            Some(Gate::OptOut) => Text::OptOut,
-            _ => Text::Notice,
-        };
+        let text = gate.map_or(Text::Notice, text_of);
         if !self.play(now, text) {
             self.journal(now, What::NotAnnounced { outcome: Playback::Failed });
             self.alarm(now, Notice::NotAnnounced);
@@ -313,14 +353,27 @@ impl Session {
         }
     }
 
-    /// What the law says of the service, with what is known in the hook.
+    /// What the law says of the service, with what is known in the hook; and the line, where nothing can be proven.
     fn service(&mut self, now: Timestamp) -> Refusal {
         self.talk.set_time(now);
-        decide(self.talk.facts(), &self.rules.policy).service
+        let service = decide(self.talk.facts(), &self.rules.policy).service;
+        let unproven = matches!(self.phase, Phase::Hook(Hook { proof: Proof::Failed, .. }));
+        if unproven { service.max(Refusal::RefuseRegulatedService) } else { service }
     }
 
     fn leave(&mut self, now: Timestamp) {
         let service = self.service(now);
+        if let Phase::Hook(hook) = &mut self.phase
+            && hook.proof == Proof::Asked
+            && service < Refusal::RefuseRegulatedService
+        {
+            let until = after(now, PROOF);
+            // A caller who waits already does not wait anew.
+            if !matches!(hook.stage, Stage::Proving { .. }) {
+                hook.stage = Stage::Proving { until };
+            }
+            return;
+        }
         let text = match service {
             Refusal::Continue => None,
             Refusal::AlternativeChannel => Some(Text::Alternative),
@@ -329,20 +382,23 @@ impl Session {
         if text.is_some_and(|text| self.play(now, text)) {
             return;
         }
-        self.release(now, release(service));
+        self.release(now, release_of(service));
     }
 
     fn release(&mut self, now: Timestamp, how: Release) {
+        if how == Release::Admitted {
+            self.prepare_step();
+        }
         self.order(Order::Release(how), Asked::Release);
         self.stage(Stage::Leaving { how });
         self.verdict = Some(how);
         if let Phase::Hook(hook) = &mut self.phase {
             hook.beat = None;
         }
-        let why = match how {
-            Release::Admitted => "goes-on",
-            Release::Refused | Release::HangUp => "mandatory-and-not-possible",
-        };
+        self.tell_release(now, how);
+    }
+
+    pub(super) fn tell_release(&mut self, now: Timestamp, how: Release) {
         self.record.outcome = match how {
             Release::Admitted => "admitted",
             Release::Refused => "refused",
@@ -350,14 +406,13 @@ impl Session {
         }
         .into();
         self.index();
-        self.journal(now, What::Released { how, why: why.into() });
+        self.journal(now, What::Released { how, why: why(how).into() });
     }
 }
 
-fn release(service: Refusal) -> Release {
-    match service {
-        Refusal::Continue | Refusal::AlternativeChannel => Release::Admitted,
-        Refusal::RefuseRegulatedService => Release::Refused,
-        Refusal::TerminateCall => Release::HangUp,
+pub(super) fn why(how: Release) -> &'static str {
+    match how {
+        Release::Admitted => "goes-on",
+        Release::Refused | Release::HangUp => "mandatory-and-not-possible",
     }
 }

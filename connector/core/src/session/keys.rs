@@ -8,29 +8,30 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{Link, Phase, Session};
+use crate::event::Playback;
 use crate::id::LegId;
 use crate::journal::What;
 use crate::segment::Ending;
 use crate::talk::{self, Erase, Side};
-use crate::words::{Flag, Function};
+use crate::words::{AgentCode, Flag, Function, Word as _};
 
 impl Session {
     pub(super) fn press(&mut self, now: Timestamp, leg: Option<LegId>, keys: &str, at: Timestamp) {
-        let in_hook = matches!(self.phase, Phase::Hook(_));
+        let in_hook = matches!(self.phase, Phase::Hook(_) | Phase::Asking(_));
         let by_customer = leg.as_ref() == Some(&self.leg);
         let presser = leg.filter(|leg| self.talk.facts().leg(&leg.0).is_some() || self.knows(leg));
-        let function = presser.as_ref().and_then(|leg| self.meaning(leg, keys));
+        let meaning = presser.as_ref().and_then(|leg| self.meaning(leg, keys));
         let by = match &presser {
             _ if by_customer => "customer",
             Some(_) => "agent",
             None => "unknown",
         };
         if !in_hook {
-            self.pressed_in_talk(now, at, by, presser, function);
+            self.pressed_in_talk(now, at, by, presser, meaning);
             return self.keep_private(now);
         }
-        self.tell_press(now, by, function);
-        if let (Some(presser), Some(function)) = (presser, function) {
+        self.tell_press(now, by, meaning);
+        if let (Some(presser), Some(Meaning::Key(function))) = (presser, meaning) {
             self.apply(now, at, &presser, function);
             if by_customer {
                 self.pressed_in_hook(now, function);
@@ -44,22 +45,30 @@ impl Session {
         at: Timestamp,
         by: &str,
         presser: Option<LegId>,
-        function: Option<Function>,
+        meaning: Option<Meaning>,
     ) {
-        self.tell_press(now, by, function);
+        self.tell_press(now, by, meaning);
         // "I have told the customer" stops nothing, in the dialplan neither.
-        if function != Some(Function::AgentTold) {
+        if meaning != Some(Meaning::Key(Function::AgentTold)) {
             self.segment_over(now, Ending::Code, at);
         }
-        if let Some(function) = function {
-            let presser = presser.unwrap_or_else(|| self.leg.clone());
-            self.apply(now, at, &presser, function);
+        match meaning {
+            Some(Meaning::Key(function)) => {
+                let presser = presser.unwrap_or_else(|| self.leg.clone());
+                self.apply(now, at, &presser, function);
+            }
+            Some(Meaning::Code(code)) => self.apply_code(now, code),
+            None => {}
         }
     }
 
-    fn tell_press(&mut self, now: Timestamp, by: &str, function: Option<Function>) {
-        let meaning = function.map_or_else(|| "unknown".to_owned(), |function| function.to_string());
-        self.journal(now, What::Pressed { by: by.into(), meaning });
+    fn tell_press(&mut self, now: Timestamp, by: &str, meaning: Option<Meaning>) {
+        let meaning = match meaning {
+            Some(Meaning::Key(function)) => function.as_str(),
+            Some(Meaning::Code(code)) => code.meaning(),
+            None => "unknown",
+        };
+        self.journal(now, What::Pressed { by: by.into(), meaning: meaning.into() });
     }
 
     /// What the dialplan noted on the leg, read after a gap: codes that nobody heard count from now on.
@@ -71,25 +80,37 @@ impl Session {
             return self.unreadable(now);
         };
         let rules = Arc::clone(&self.rules);
-        for text in keys.split_whitespace() {
+        let mut notes = keys.split_whitespace().map(note).peekable();
+        while let Some(noted) = notes.next() {
             // The others still count.
-            let Some((code, at)) = note(text) else {
+            let Some((code, at)) = noted else {
                 self.unreadable(now);
                 continue;
             };
-            if !self.pressed.insert((code.clone(), at)) {
+            // What was heard of a code that is known was told.
+            if code.starts_with(HEARD) || !self.pressed.insert((code.clone(), at)) {
                 continue;
             }
             // Nobody can press another's code, so the code itself tells whose it is.
             let facts = self.talk.facts();
             let of = |side, digits: &str| talk::function_of(&rules.policy, facts, side, digits);
-            let agents = of(Side::Agent, &code);
-            let own =
-                || own_code(&code).and_then(|key| of(Side::Caller, key)).filter(|of| *of == Function::Object);
-            let by = if agents.is_some() { "agent" } else { "customer" };
-            match agents.or_else(own) {
-                Some(function) => self.pressed_in_talk(now, at, by, None, Some(function)),
-                None => self.pressed_in_talk(now, at, "unknown", None, None),
+            let agents = of(Side::Agent, &code).map(Meaning::Key);
+            let own = own_code(&code).and_then(|key| of(Side::Caller, key));
+            let own = own.filter(|function| *function == Function::Object).map(Meaning::Key);
+            let others = rules.desk.codes.of(&code).map(Meaning::Code);
+            let (by, meaning) = match (agents, own, others) {
+                (Some(agents), ..) => ("agent", Some(agents)),
+                (None, Some(own), _) => ("customer", Some(own)),
+                (None, None, Some(others)) => ("agent", Some(others)),
+                (None, None, None) => ("unknown", None),
+            };
+            let heard = notes.next_if(|next| next.as_ref().is_some_and(|(next, _)| is_heard(next, &code)));
+            if heard.is_some() {
+                self.step_began(now, at);
+            }
+            self.pressed_in_talk(now, at, by, None, meaning);
+            if let Some((_, at)) = heard.flatten() {
+                self.step_ended(now, Playback::Heard, at);
             }
         }
         self.keep_private(now);
@@ -109,17 +130,21 @@ impl Session {
 
     /// In the hook a key is what the prompt says. In the talk the customer has one code, `*` and his key to object; a
     /// bare digit then belongs to the talk.
-    fn meaning(&self, leg: &LegId, keys: &str) -> Option<Function> {
+    fn meaning(&self, leg: &LegId, keys: &str) -> Option<Meaning> {
         let facts = self.talk.facts();
+        let codes = || self.rules.desk.codes.of(keys).map(Meaning::Code);
         if facts.leg(&leg.0).is_none() {
             // An agent who has just left.
-            return talk::function_of(&self.rules.policy, facts, Side::Agent, keys);
+            let function = talk::function_of(&self.rules.policy, facts, Side::Agent, keys);
+            return function.map(Meaning::Key).or_else(codes);
         }
         let of = |keys| talk::meaning(&self.rules.policy, facts, &leg.0, keys);
-        if *leg == self.leg && !matches!(self.phase, Phase::Hook(_)) {
-            of(own_code(keys)?).filter(|function| *function == Function::Object)
+        if *leg != self.leg {
+            of(keys).map(Meaning::Key).or_else(codes)
+        } else if matches!(self.phase, Phase::Hook(_) | Phase::Asking(_)) {
+            of(keys).map(Meaning::Key)
         } else {
-            of(keys)
+            of(own_code(keys)?).filter(|function| *function == Function::Object).map(Meaning::Key)
         }
     }
 
@@ -160,6 +185,9 @@ impl Session {
             }
             // What lies before the end of a private part lies in it or before it.
             Function::AgentPrivate => self.erase(now, Some(at), &Erase::Private),
+            Function::AgentContract if self.talk.facts().flags.contains(&Flag::ContractTalk) => {
+                self.contract_begins(now);
+            }
             Function::Accept | Function::Info | Function::AgentStop | Function::AgentContract => {}
         }
         for erase in &erases {
@@ -168,11 +196,33 @@ impl Session {
             self.erase(now, until, erase);
         }
     }
+
+    fn apply_code(&mut self, now: Timestamp, code: AgentCode) {
+        for erase in self.talk.press_code(code) {
+            // A machine heard all of it, whenever it is told.
+            self.erase(now, None, &erase);
+        }
+    }
+}
+
+/// What a press means: a key of the policy, or a code of the machine's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    Key(Function),
+    Code(AgentCode),
 }
 
 /// The key in the customer's own code.
 fn own_code(code: &str) -> Option<&str> {
     code.strip_prefix('*')
+}
+
+/// Before a code that is noted again: what the customer is told of it was heard to its end.
+const HEARD: char = '+';
+
+/// `+*6` of `*6`.
+fn is_heard(note: &str, code: &str) -> bool {
+    note.strip_prefix(HEARD) == Some(code)
 }
 
 /// `*9@1795285695.182` → the code, and when.

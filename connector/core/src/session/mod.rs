@@ -1,7 +1,7 @@
 //! One call's life: `begin`, `step`, `wake_at`. Plain enums and one match; nothing here waits, reads a clock or speaks to
 //! anybody. What it returns is carried out by the shell, whose answers come back as events.
 //!
-//! The order of things: the customer hears who records and why (`hook`); the call goes on; when he is bridged with a
+//! The order of things: the customer hears who records and why (`hook`; one who is called: `outbound`); the call goes on; when he is bridged with a
 //! known agent and nobody else, lots are drawn (`wish`), the segment is made durable, and only then the recorder starts
 //! (`recorder`). Whatever changes the parties or the permission closes the segment (`past`), and a new one begins where
 //! it may.
@@ -10,8 +10,10 @@
 
 mod hook;
 mod keys;
+mod outbound;
 mod past;
 mod recorder;
+mod step;
 mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 use crate::command::{Command, DriverError, Notice, Order, Release, Reply};
 use crate::decide::Announce;
 use crate::desk::Desk;
-use crate::event::{Arrival, CallEvent, Party};
+use crate::event::{Arrival, CallEvent, Direction, Party};
 use crate::facts::{Facts, Leg};
 use crate::id::{CallId, LegId, OrderNo, SegmentId};
 use crate::journal::{Entry, What};
@@ -33,8 +35,11 @@ use crate::ports::{CallRecord, SegmentRecord};
 use crate::talk::Talk;
 use crate::words::{LegKind, Purpose, Refusal};
 use hook::Hook;
+use outbound::Asking;
+pub use outbound::brief;
 use past::Past;
 use recorder::Recorder;
+use step::Step;
 
 /// All that decides a call. A running call keeps its own, whatever is loaded meanwhile.
 #[derive(Debug)]
@@ -73,6 +78,10 @@ pub struct Session {
     seated: Timestamp,
     exempt_rang: Option<Timestamp>,
     recorder: Recorder,
+    /// The customer is being told that a contract talk begins.
+    step: Option<Step>,
+    /// When it last began: a doubled event changes nothing.
+    step_seen: Option<Timestamp>,
     /// A recorder may run that must not; so many are no surprise.
     suspect: Option<u32>,
     /// Starts that were told, by the PBX's clock.
@@ -119,6 +128,8 @@ pub struct Session {
 enum Phase {
     /// In the hook, told and asked.
     Hook(Hook),
+    /// A customer who is called: the PBX tells and asks him by itself.
+    Asking(Asking),
     /// In the dialplan.
     Talk,
     /// The customer's leg is gone.
@@ -141,6 +152,7 @@ enum Asked {
     Announce,
     Silence,
     Beat,
+    Prepare,
     Release,
     Record(SegmentId),
     Stop,
@@ -205,7 +217,10 @@ impl Session {
             },
         );
         session.index();
-        session.enter_hook(now);
+        match session.record.direction {
+            Direction::Outbound => session.enter_asking(now, arrival.briefed.as_deref()),
+            Direction::Inbound | Direction::Internal => session.enter_hook(now),
+        }
         let commands = std::mem::take(&mut session.out);
         (session, commands)
     }
@@ -252,6 +267,8 @@ impl Session {
             seated: now,
             exempt_rang: None,
             recorder: Recorder::Off,
+            step: None,
+            step_seen: None,
             suspect: None,
             starts: BTreeSet::new(),
             past: Vec::new(),
@@ -289,6 +306,9 @@ impl Session {
         match event {
             CallEvent::Returned { at } => self.returned(now, at),
             CallEvent::Played { order, outcome, .. } => self.played(now, order, outcome),
+            CallEvent::Said { text, outcome, played, .. } => self.said(now, text, outcome, played),
+            CallEvent::Machine { .. } => self.machine(now),
+            CallEvent::Asked { how, .. } => self.asked(now, how),
             CallEvent::Pressed { leg, keys, at } => {
                 // The same press, told twice, is one press.
                 if self.pressed.insert((keys.clone(), at)) {
@@ -303,6 +323,14 @@ impl Session {
             CallEvent::ExemptRings { at } => {
                 self.changed = at;
                 self.exempt_rang = self.exempt_rang.max(Some(at));
+            }
+            CallEvent::StepBegan { at } => {
+                self.changed = at;
+                self.step_began(now, at);
+            }
+            CallEvent::StepEnded { outcome, at } => {
+                self.changed = at;
+                self.step_ended(now, outcome, at);
             }
             CallEvent::Ended { at } => self.ended(now, at),
             CallEvent::LinkLost { since } => self.link_lost(now, since),
@@ -319,6 +347,7 @@ impl Session {
             }
             CallEvent::Opened(id) => self.opened(now, id),
             CallEvent::NotOpened(id, error) => self.not_opened(now, id, &error),
+            CallEvent::Proven => self.proven(now),
             CallEvent::Drawn(drawn) => self.drawn(drawn),
             CallEvent::NotDrawn(error) => self.not_drawn(now, &error),
             CallEvent::Woken => {}
@@ -331,9 +360,9 @@ impl Session {
     pub fn wake_at(&self) -> Option<Timestamp> {
         let hook = match &self.phase {
             Phase::Hook(hook) => hook.wake_at(),
-            Phase::Talk | Phase::Over => None,
+            Phase::Asking(_) | Phase::Talk | Phase::Over => None,
         };
-        [hook, self.recorder_wake()].into_iter().flatten().min()
+        [hook, self.step_wake(), self.recorder_wake()].into_iter().flatten().min()
     }
 
     /// Nothing can happen any more: the customer is gone and every segment is closed.
@@ -353,12 +382,13 @@ impl Session {
 
     fn consider(&mut self, now: Timestamp) {
         self.consider_hook(now);
+        self.consider_step(now);
         self.consider_recorder(now);
     }
 
     fn done(&mut self, now: Timestamp, order: OrderNo, asked: Asked, reply: Reply) {
         match asked {
-            Asked::Announce | Asked::Silence | Asked::HangUp => {}
+            Asked::Announce | Asked::Silence | Asked::Prepare | Asked::HangUp => {}
             Asked::Beat => self.beaten(now),
             Asked::Release => self.released(now),
             Asked::Record(id) => self.recording(now, id),
@@ -370,7 +400,8 @@ impl Session {
         match asked {
             // Whether it plays or not, nobody will tell: not heard.
             Asked::Announce => self.played(now, order, crate::event::Playback::Failed),
-            Asked::Silence | Asked::HangUp => {}
+            // What was not left with the leg is not played, and told when it is missed.
+            Asked::Silence | Asked::Prepare | Asked::HangUp => {}
             // The PBX takes the caller on by itself; what he did not hear is not recorded.
             Asked::Beat => self.beaten(now),
             Asked::Release => self.not_released(now, &error),

@@ -104,6 +104,7 @@ impl Session {
         let why = match erase {
             Erase::Objected { .. } => "objected",
             Erase::Private => "private-call",
+            Erase::Machine => "answering-machine",
         };
         for index in 0..self.past.len() {
             let past = &mut self.past[index];

@@ -153,7 +153,7 @@ impl Session {
     /// Looks at what is, and at what may be, and brings them together.
     pub(super) fn consider_recorder(&mut self, now: Timestamp) {
         self.quell(now);
-        if matches!(self.phase, Phase::Hook(_)) {
+        if matches!(self.phase, Phase::Hook(_) | Phase::Asking(_)) {
             return;
         }
         let wish = self.wish(now);
@@ -425,6 +425,7 @@ impl Session {
         }
         self.link = Link::Lost { noted: false };
         self.journal(now, What::Gap { since });
+        self.asked_unheard();
         if let Recorder::Starting(live) | Recorder::Running(live) = &mut self.recorder {
             let mut until = since;
             if live.mandatory {

@@ -30,10 +30,15 @@ pub(super) enum Why {
     Alone,
     /// Somebody is on hold or away.
     Held,
-    /// Somebody is there whom nobody knows, or another call's customer.
+    /// Somebody is there whom nobody knows.
     Stranger,
+    /// The customer of another call is there: what he heard and refused is that call's knowledge, his code stops only the
+    /// recorders of his own leg, and what he takes back must be erased in a call that may be over by then.
+    OtherCustomer,
     /// Somebody who must never be recorded is about to come in.
     ExemptRings,
+    /// The customer is being told that a contract talk begins.
+    Step,
     /// The lot has not fallen yet.
     Drawing,
     /// The law: see the decision.
@@ -64,6 +69,10 @@ impl Session {
         self.parties = parties;
         self.changed = at;
         self.seated = at;
+        // Nobody talks before the asking is over; who hung up in it is bridged for a moment all the same.
+        if matches!(self.phase, Phase::Asking(_)) {
+            return;
+        }
         let agents: BTreeSet<String> = self.parties.iter().filter_map(|party| self.agent_of(party)).collect();
         if !agents.is_empty() {
             if self.record.talked.is_none() {
@@ -93,6 +102,9 @@ impl Session {
         if self.exempt_rang.is_some_and(|rang| rang >= self.seated) {
             return Err(Why::ExemptRings);
         }
+        if self.step.is_some() {
+            return Err(Why::Step);
+        }
         self.talk.set_time(now);
         let held = self.parties.iter().any(|party| party.held);
         if !held && self.draw(now) {
@@ -118,11 +130,12 @@ impl Session {
         for leg in gone {
             self.talk.apply(&rules.policy, &Event::Leave { leg });
         }
-        let mut stranger = false;
+        let (mut stranger, mut other_customer) = (false, false);
         for party in &self.parties {
             // An exempt extension needs no agent to be exempt; anybody else without one is a stranger.
             let Some(leg) = rules.leg_of(party) else {
-                stranger = true;
+                other_customer |= party.customer_of.is_some();
+                stranger |= party.customer_of.is_none();
                 continue;
             };
             if crate::sabotage::is("skip-exempt") && leg.is_exempt(&rules.policy) {
@@ -135,7 +148,11 @@ impl Session {
                 self.talk.apply(&rules.policy, &Event::Join { leg });
             }
         }
-        if stranger { Err(Why::Stranger) } else { Ok(()) }
+        match (stranger, other_customer) {
+            (true, _) => Err(Why::Stranger),
+            (false, true) => Err(Why::OtherCustomer),
+            (false, false) => Ok(()),
+        }
     }
 
     /// Whether this is an agent's leg of this call, present or not: a code pressed on the way out counts.
@@ -194,11 +211,12 @@ impl Session {
             Ok(wish) => (true, Some(&wish.decision), None),
             Err(Why::Law(decision)) => (false, Some(&**decision), None),
             // Nothing is decided yet, or nobody is there: no news.
-            Err(Why::Drawing | Why::Alone) => return,
+            Err(Why::Drawing | Why::Alone | Why::Step) => return,
             Err(Why::Muted(why)) => (false, None, Some(*why)),
             Err(Why::Link) => (false, None, Some("not-heard")),
             Err(Why::Held) => (false, None, Some("held")),
             Err(Why::Stranger) => (false, None, Some("unknown-party")),
+            Err(Why::OtherCustomer) => (false, None, Some("another-customer")),
             Err(Why::ExemptRings) => (false, None, Some("exempt-rings")),
         };
         if matches!(self.phase, Phase::Over) {
@@ -285,8 +303,9 @@ impl Why {
         match self {
             Self::Muted(_) => Ending::NotAllowed,
             Self::Link => Ending::Gap,
+            Self::Step => Ending::Code,
             Self::Alone | Self::Held | Self::Drawing => Ending::PartiesChanged,
-            Self::Stranger | Self::ExemptRings => Ending::Stranger,
+            Self::Stranger | Self::OtherCustomer | Self::ExemptRings => Ending::Stranger,
             Self::Law(decision) => {
                 let reasons = decision
                     .purposes

@@ -102,8 +102,10 @@ pub enum Erase {
         /// What it objects to.
         scope: Scope,
     },
-    /// All of it: the call was declared private.
+    /// All of it but what a duty orders: the call was declared private.
     Private,
+    /// All of it: what was announced was heard by an answering machine, so nobody was told.
+    Machine,
 }
 
 /// The facts of one call, and what legs that are away have heard and said.
@@ -210,6 +212,26 @@ impl Talk {
                 let prompt = line.and_then(|line| line.prompt(self.facts.language.as_deref()));
                 if let Some(prompt) = prompt {
                     self.outer_ids().iter().for_each(|leg| self.announced(leg, &prompt.purposes));
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    /// Applies an agent's code that is no key of the policy, and tells what it erases in earlier segments.
+    ///
+    /// A notice that a machine heard is not heard, nor is its yes one: whoever talks afterwards must be told.
+    pub fn press_code(&mut self, code: AgentCode) -> Vec<Erase> {
+        match code {
+            AgentCode::Triggered => self.toggle(Flag::AgentTriggered),
+            AgentCode::Regulated => self.toggle(Flag::RegulatedTalk),
+            AgentCode::Machine => {
+                self.toggle(Flag::AnsweringMachine);
+                for leg in self.outer_ids() {
+                    self.said(&leg, |said| (said.heard, said.consented) = (None, None));
+                }
+                if self.facts.flags.contains(&Flag::AnsweringMachine) {
+                    return vec![Erase::Machine];
                 }
             }
         }
@@ -352,12 +374,14 @@ pub fn function_of(policy: &Policy, facts: &Facts, side: Side, digits: &str) -> 
 /// The purposes that are erased in an earlier segment, given the facts it was recorded under.
 ///
 /// An objection erases what the leg objects to, if it took part and its objection counted there, where the gate was
-/// opt-out or opt-in. A call declared private loses everything but what a duty orders to keep.
+/// opt-out or opt-in. A call declared private loses everything but what a duty orders to keep, one with an answering
+/// machine everything.
 pub fn erased(erase: &Erase, policy: &Policy, segment: &Facts) -> BTreeSet<Purpose> {
     let Some(situation) = Situation::of(segment, policy, Unknown::Misses) else {
         return BTreeSet::new();
     };
     let goes = |case: &crate::decide::Case<'_>| match erase {
+        Erase::Machine => true,
         Erase::Private => case.standing.combined.duty != CombinedDuty::Must,
         Erase::Objected { leg, scope } => {
             let Standing { purpose, combined, .. } = case.standing;

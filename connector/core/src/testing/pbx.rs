@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::channel::{mpsc, oneshot};
@@ -12,8 +13,9 @@ use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 
 pub use super::pbx_suite::{Asked, Rig, suite};
-use crate::command::{DriverError, Order, Reply};
-use crate::event::{Arrival, CallEvent, Party, PbxEvent, Playback, Role};
+use crate::command::{DriverError, Order, Release, Reply};
+use crate::desk::Text;
+use crate::event::{Arrival, CallEvent, Dialling, Party, PbxEvent, Playback, Role};
 use crate::id::{CallId, LegId, OrderNo};
 use crate::ports::{LiveCall, PbxDriver};
 use crate::words::Direction;
@@ -47,6 +49,8 @@ struct Channel {
     parties: Vec<Party>,
     in_hook: bool,
     followed: bool,
+    /// An agent's leg that dials, and no customer's.
+    dials: bool,
     keys: String,
     recorders: u32,
     playing: Option<OrderNo>,
@@ -117,8 +121,8 @@ impl State {
                     self.tell_of(call, CallEvent::Played { order, outcome, at });
                 }
             }
-            Order::Release(_) => channel.in_hook = false,
-            Order::Beat | Order::Record(_) | Order::Stop => {}
+            Order::Release(_) | Order::Brief(_) => channel.in_hook = false,
+            Order::Prepare { .. } | Order::Beat | Order::Record(_) | Order::Stop => {}
         }
         Ok(Reply::default())
     }
@@ -249,7 +253,8 @@ impl PbxDriver for FakePbx {
 
     fn calls(&self) -> BoxFuture<'static, Result<Vec<LiveCall>, DriverError>> {
         let state = self.lock();
-        let live = state.channels.iter().map(|(call, channel)| LiveCall {
+        let customers = state.channels.iter().filter(|(_, channel)| !channel.dials);
+        let live = customers.map(|(call, channel)| LiveCall {
             call: call.clone(),
             leg: LegId(call.0.clone()),
             parties: channel.parties.clone(),
@@ -298,8 +303,50 @@ impl Rig for FakePbx {
             queue: None,
             language: None,
             number: None,
+            briefed: None,
             at: Timestamp::now(),
         }));
+    }
+
+    async fn dial(&mut self, leg: &CallId, line: &str, number: &str) {
+        let mut state = self.lock();
+        let channel = Channel { in_hook: true, dials: true, ..Channel::default() };
+        state.channels.insert(leg.clone(), channel);
+        state.tell(PbxEvent::Dials(Dialling {
+            leg: LegId(leg.0.clone()),
+            extension: Some("2001".into()),
+            line: line.into(),
+            number: Some(number.into()),
+            queue: None,
+            language: None,
+            at: Timestamp::now(),
+        }));
+    }
+
+    async fn answer(&mut self, call: &CallId, line: &str, ticket: &str) {
+        let mut state = self.lock();
+        state.channels.insert(call.clone(), Channel { followed: true, ..Channel::default() });
+        state.tell(PbxEvent::Arrived(Arrival {
+            call: call.clone(),
+            leg: LegId(call.0.clone()),
+            line: line.into(),
+            direction: Direction::Outbound,
+            queue: None,
+            language: None,
+            number: None,
+            briefed: Some(ticket.into()),
+            at: Timestamp::now(),
+        }));
+    }
+
+    async fn ask(&mut self, call: &CallId, played: Duration, key: &str) {
+        let mut state = self.lock();
+        let (at, leg) = (Timestamp::now(), Some(LegId(call.0.clone())));
+        let said = CallEvent::Said { text: Text::OptOut, outcome: Playback::Heard, played, at };
+        let pressed = CallEvent::Pressed { leg, keys: key.into(), at };
+        for event in [said, pressed, CallEvent::Asked { how: Release::Admitted, at }] {
+            state.tell_of(call, event);
+        }
     }
 
     async fn come_back(&mut self, call: &CallId) {

@@ -10,10 +10,12 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 
-use crate::command::{DriverError, Media, Order, Release, Reply};
-use crate::event::{CallEvent, PbxEvent, Playback};
+use crate::command::{Briefing, DriverError, Media, Order, Outcomes, Release, Reply};
+use crate::desk::Text;
+use crate::event::{CallEvent, Direction, PbxEvent, Playback};
 use crate::id::{CallId, LegId, OrderNo, SegmentId};
 use crate::ports::PbxDriver;
+use crate::words::Refusal;
 
 /// A PBX in a test's hands: what happens on it, what was asked of it, and how it fails.
 #[async_trait]
@@ -22,6 +24,12 @@ pub trait Rig: Send + Sync {
     fn driver(&self) -> Arc<dyn PbxDriver>;
     /// A customer reaches the hook on a line.
     async fn arrive(&mut self, call: &CallId, line: &str);
+    /// An agent's leg, at 2001, is about to dial a customer.
+    async fn dial(&mut self, leg: &CallId, line: &str, number: &str);
+    /// The customer whom it dialled answers; he was briefed by this ticket.
+    async fn answer(&mut self, call: &CallId, line: &str, ticket: &str);
+    /// He hears the announcement (`opt-out`) whole in `played`, presses this key, and goes on.
+    async fn ask(&mut self, call: &CallId, played: Duration, key: &str);
     /// He comes to the hook again.
     async fn come_back(&mut self, call: &CallId);
     /// A customer talks since before the driver was there; nobody has told of him.
@@ -59,7 +67,9 @@ pub enum Asked {
     Announce,
     Silence,
     Beat,
+    Prepare,
     Release,
+    Brief,
     Record,
     Stop,
     HangUp,
@@ -72,7 +82,9 @@ impl Asked {
             Order::Announce(_) => Self::Announce,
             Order::Silence => Self::Silence,
             Order::Beat => Self::Beat,
+            Order::Prepare { .. } => Self::Prepare,
             Order::Release(_) => Self::Release,
+            Order::Brief(_) => Self::Brief,
             Order::Record(_) => Self::Record,
             Order::Stop => Self::Stop,
             Order::HangUp => Self::HangUp,
@@ -93,6 +105,7 @@ pub async fn suite(make: impl AsyncFn() -> Box<dyn Rig>) {
     a_gap_is_told_from_the_last_certain_moment(Case::new(make().await)).await;
     live_legs_are_told_and_followed(Case::new(make().await)).await;
     the_exempt_list_is_kept_inside(Case::new(make().await)).await;
+    a_customer_who_is_called_is_asked_as_briefed(Case::new(make().await)).await;
 }
 
 type Answer = BoxFuture<'static, Result<Reply, DriverError>>;
@@ -184,11 +197,11 @@ fn segment() -> SegmentId {
 }
 
 fn prompt() -> Order {
-    Order::Announce(Media {
-        name: "/srv/notice".into(),
-        length: Duration::from_secs(1),
-        language: "fr".into(),
-    })
+    Order::Announce(media())
+}
+
+fn media() -> Media {
+    Media { name: "/srv/notice".into(), length: Duration::from_secs(1), language: "fr".into() }
 }
 
 async fn events_are_taken_once(mut case: Case) {
@@ -381,6 +394,58 @@ async fn live(case: &Case) -> Vec<crate::ports::LiveCall> {
         case.rig.pass().await;
     }
     panic!("no answer");
+}
+
+async fn a_customer_who_is_called_is_asked_as_briefed(mut case: Case) {
+    let (leg, one) = (call(1), call(2));
+    assert_eq!(case.next().await, PbxEvent::LinkUp);
+    case.rig.dial(&leg, "sales", "+33199000123").await;
+    let PbxEvent::Dials(dialling) = case.next().await else { panic!("nobody dials") };
+    assert_eq!((dialling.leg.0.as_str(), dialling.line.as_str()), (leg.0.as_str(), "sales"));
+    assert_eq!(dialling.number.as_deref(), Some("+33199000123"));
+    assert_eq!(dialling.extension.as_deref(), Some("2001"));
+    let calls = live(&case).await;
+    assert!(calls.is_empty(), "who dials is no customer: {calls:?}");
+    let briefing = Briefing {
+        how: Release::Admitted,
+        why: "goes-on".into(),
+        ticket: "opt-out/1".into(),
+        announcement: Some((Text::OptOut, media())),
+        info: None,
+        refused: None,
+        alternative: None,
+        unavailable: None,
+        object: Some("1".into()),
+        accept: None,
+        info_key: None,
+        wait: Duration::from_secs(2),
+        outcomes: Outcomes {
+            accepted: Refusal::Continue,
+            silent: Refusal::Continue,
+            objected: Refusal::Continue,
+            unheard: Refusal::Continue,
+        },
+        detect_machine: false,
+    };
+    assert_eq!(case.done(&leg, Order::Brief(Box::new(briefing))).await, Ok(Reply::default()));
+    case.asked(&leg, &[Asked::Brief]).await;
+    case.rig.answer(&one, "sales", "opt-out/1").await;
+    let PbxEvent::Arrived(arrival) = case.next().await else { panic!("no arrival") };
+    assert_eq!((&arrival.call, arrival.direction), (&one, Direction::Outbound));
+    assert_eq!((arrival.line.as_str(), arrival.briefed.as_deref()), ("sales", Some("opt-out/1")));
+    case.rig.ask(&one, Duration::from_millis(2500), "1").await;
+    let CallEvent::Said { text, outcome, played, .. } = case.next_of(&one).await else { panic!("not said") };
+    assert_eq!((text, outcome, played), (Text::OptOut, Playback::Heard, Duration::from_millis(2500)));
+    let CallEvent::Pressed { leg: Some(presser), keys, .. } = case.next_of(&one).await else {
+        panic!("no key")
+    };
+    assert_eq!((presser.0, keys.as_str()), (one.0.clone(), "1"));
+    let CallEvent::Asked { how, .. } = case.next_of(&one).await else { panic!("he does not go on") };
+    assert_eq!(how, Release::Admitted);
+    case.rig.connect(&one, "2001").await;
+    assert!(matches!(case.next_of(&one).await, CallEvent::Parties { .. }));
+    case.rig.hang_up(&one).await;
+    assert!(matches!(case.next_of(&one).await, CallEvent::Ended { .. }));
 }
 
 async fn the_exempt_list_is_kept_inside(mut case: Case) {

@@ -1,7 +1,7 @@
 //! Who can be in a call, what can be done to it, and the desk he calls.
 
 use jiff::Timestamp;
-use temoin_core::desk::{Desk, Text};
+use temoin_core::desk::{Desk, DeskLine, Text, Unavailable};
 use temoin_core::event::{Arrival, Party, Role};
 use temoin_core::id::{CallId, LegId};
 
@@ -18,6 +18,8 @@ pub enum Act {
     Bridge(Vec<Who>),
     /// The customer and the others are apart.
     Apart,
+    /// An exempt extension is about to ring: the dialplan stops the recorder, and says so.
+    ExemptRings,
     /// An agent puts the call on hold, or takes it back.
     Hold(bool),
     /// The PBX's events are lost for so long; what is done meanwhile is not told.
@@ -77,6 +79,7 @@ pub fn arrival(at: Timestamp) -> Arrival {
         queue: None,
         language: Some("fr".into()),
         number: Some("+33199000123".into()),
+        briefed: None,
         at,
     }
 }
@@ -91,6 +94,7 @@ pub fn desk() -> Desk {
         Text::Refused,
         Text::Unavailable,
         Text::Alternative,
+        Text::Contract,
     ];
     let sounds = texts.map(|text| {
         let media = temoin_core::command::Media {
@@ -104,6 +108,8 @@ pub fn desk() -> Desk {
         hash: "desk".into(),
         extensions: [("2001", "amel"), ("2002", "bruno")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
         sounds: [("fr".to_owned(), sounds.into())].into(),
+        lines: [("bourse".to_owned(), DeskLine { unavailable: Unavailable::Refuse, ..DeskLine::default() })]
+            .into(),
         ..Desk::default()
     }
 }

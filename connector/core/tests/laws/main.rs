@@ -57,7 +57,11 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Code("*8")),
         1 => Just(Act::Code("*7")),
         1 => Just(Act::Code("*4")),
+        4 => Just(Act::Code("*3")),
+        1 => Just(Act::Code("*0")),
+        2 => Just(Act::Code("*5")),
         1 => Just(Act::CustomerKey('1')),
+        3 => Just(Act::ExemptRings),
         3 => any::<bool>().prop_map(Act::Hold),
         2 => (50_u32..3000).prop_map(Act::Gap),
         2 => Just(Act::Restart),
@@ -128,7 +132,10 @@ fn over_calls(check: impl Fn(&World, &Story) -> Result<(), TestCaseError>) {
         ("recording", share(|seen| seen.recording), 20),
         ("pause", share(|seen| seen.pause), 5),
         ("exempt join", share(|seen| seen.exempt), 5),
+        ("exempt extension that rings", share(|seen| seen.exempt_rings), 5),
         ("objection", share(|seen| seen.objection), 5),
+        ("a code that asks for a recording", share(|seen| seen.triggered), 5),
+        ("answering machine", share(|seen| seen.machine), 3),
         ("gap", share(|seen| seen.gap), 5),
         ("restart", share(|seen| seen.restart), 5),
     ];
@@ -150,6 +157,15 @@ fn nothing_forbidden_is_kept() {
                 prop_assert!(
                     !overlaps,
                     "{id} keeps {from}..{until}, and {why} from {forbidden_from} to {forbidden_until}"
+                );
+            }
+            // A complaint is on record only where the agent asked for it.
+            if world.kept_for(id).iter().any(|purpose| purpose == "complaint") {
+                let asked = |(since, to): &(i64, i64)| until <= *since || *to <= from;
+                let untriggered = &world.truth.untriggered;
+                prop_assert!(
+                    untriggered.iter().all(asked),
+                    "{id} keeps {from}..{until} for a complaint, and {untriggered:?}"
                 );
             }
             if let Some(erased) = world.truth.erased_at {

@@ -25,6 +25,8 @@ pub struct Truth {
     pub heard: Option<i64>,
     /// Somebody objected at, or declared the call private: nothing of before remains.
     pub erased_at: Option<i64>,
+    /// No agent asked for what is recorded at his wish alone: from, until.
+    pub untriggered: Vec<(i64, i64)>,
     /// As `erased_at`, but noted on the leg while nobody listened: true once it can be read.
     pub noted_at: Option<i64>,
 }
@@ -42,7 +44,10 @@ pub struct Seen {
     pub recording: bool,
     pub pause: bool,
     pub exempt: bool,
+    pub exempt_rings: bool,
     pub objection: bool,
+    pub triggered: bool,
+    pub machine: bool,
     pub gap: bool,
     pub restart: bool,
 }
@@ -67,6 +72,9 @@ pub struct World {
     held: bool,
     paused: bool,
     private: bool,
+    triggered: bool,
+    untriggered_since: Option<i64>,
+    machine: bool,
     gap_until: Option<i64>,
     deaf_until: i64,
     locked_until: i64,
@@ -121,6 +129,9 @@ impl World {
             held: false,
             paused: false,
             private: false,
+            triggered: false,
+            untriggered_since: Some(0),
+            machine: false,
             gap_until: None,
             deaf_until: 0,
             locked_until: 0,
@@ -260,29 +271,40 @@ impl World {
                             self.erases();
                         }
                     }
+                    "*3" => {
+                        self.triggered = !self.triggered;
+                        self.seen.triggered |= self.triggered && self.recorder_runs();
+                        self.untriggered(!self.triggered);
+                    }
+                    "*0" => {
+                        self.seen.machine |= self.recorder_runs();
+                        self.machine = !self.machine;
+                        self.forbid("an answering machine", self.machine);
+                        if self.machine {
+                            self.erases();
+                            self.forbid("whoever picks up was not told", true);
+                        }
+                    }
+                    "*5" if !self.machine => {
+                        self.truth.heard.get_or_insert(self.ms);
+                        self.forbid("whoever picks up was not told", false);
+                    }
                     _ => {}
                 }
                 let leg = agent.party(false).leg.0;
                 self.code(&leg, code);
             }
-            Act::Bridge(who) if self.released == Some(Release::Admitted) => {
-                self.bridge.clone_from(who);
-                self.held = false;
-                self.truth_of_bridge();
-                self.tell_parties();
-            }
+            Act::Bridge(who) if self.released == Some(Release::Admitted) => self.seat(who.clone(), false),
             Act::Bridge(_) => {}
-            Act::Apart => {
-                self.bridge.clear();
-                self.held = false;
-                self.truth_of_bridge();
-                self.tell_parties();
+            Act::Apart => self.seat(Vec::new(), false),
+            Act::ExemptRings => {
+                if self.released == Some(Release::Admitted) {
+                    self.exempt_rings();
+                }
             }
             Act::Hold(held) => {
                 if !self.bridge.is_empty() {
-                    self.held = *held;
-                    self.truth_of_bridge();
-                    self.tell_parties();
+                    self.seat(self.bridge.clone(), *held);
                 }
             }
             Act::Gap(ms) => {
@@ -299,10 +321,40 @@ impl World {
         }
     }
 
+    fn seat(&mut self, bridge: Vec<Who>, held: bool) {
+        // What was told of an exempt extension holds until then.
+        if (&self.bridge, self.held) != (&bridge, held) {
+            self.forbid("an exempt extension rings", false);
+        }
+        (self.bridge, self.held) = (bridge, held);
+        self.truth_of_bridge();
+        self.tell_parties();
+    }
+
+    /// The dialplan stops, then tells. What nobody heard of forbids nothing: he is in no bridge yet.
+    fn exempt_rings(&mut self) {
+        if self.gap_until.is_none() {
+            self.seen.exempt_rings |= self.recorder_runs();
+            self.forbid("an exempt extension rings", true);
+        }
+        self.stop_tapes();
+        let at = self.at(self.ms);
+        self.tell(CallEvent::ExemptRings { at });
+    }
+
     fn objected(&mut self) {
         self.erases();
         self.seen.objection |= !self.recorded.is_empty();
         self.forbid("objected", true);
+    }
+
+    /// What an agent asks for is not asked for from now on, or is.
+    fn untriggered(&mut self, on: bool) {
+        if on {
+            self.untriggered_since = Some(self.ms);
+        } else if let Some(from) = self.untriggered_since.take() {
+            self.truth.untriggered.push((from, self.ms));
+        }
     }
 
     fn erases(&mut self) {
@@ -312,7 +364,9 @@ impl World {
 
     /// A code in the talk: the dialplan stops first, notes, and then tells.
     fn code(&mut self, leg: &str, code: &'static str) {
-        self.stop_tapes();
+        if code != "*5" {
+            self.stop_tapes();
+        }
         let at = self.at(self.ms);
         self.notes.push_str(&format!("{code}@{}.{:03} ", at.as_second(), at.subsec_millisecond()));
         self.tell(CallEvent::Pressed { leg: Some(LegId(leg.into())), keys: code.into(), at });
@@ -417,6 +471,7 @@ impl World {
         self.deaf_until = 0;
         self.locked_until = 0;
         self.run(10_000);
+        self.untriggered(false);
         let open: Vec<&'static str> = self.forbidden_since.keys().copied().collect();
         for why in open {
             self.forbid(why, false);
@@ -491,6 +546,8 @@ impl World {
                         self.post(DISK, CallEvent::Opened(id));
                     }
                 }
+                Command::Prove if self.ms < self.locked_until => {}
+                Command::Prove => self.post(DISK, CallEvent::Proven),
                 Command::Draw(ballots) => {
                     let drawn = ballots.iter().map(|ballot| Drawn {
                         ballot: ballot.clone(),
@@ -542,7 +599,7 @@ impl World {
                     self.tell(CallEvent::Played { order, outcome: Playback::Cut, at });
                 }
             }
-            Order::Beat | Order::HangUp => {}
+            Order::Prepare { .. } | Order::Beat | Order::Brief(_) | Order::HangUp => {}
             Order::Release(how) => self.released = Some(*how),
             Order::Record(id) => {
                 assert!(self.opened.contains(id), "a recorder was ordered before its segment was durable");
@@ -576,6 +633,12 @@ impl World {
             }
         }
         kept
+    }
+
+    /// What a closed segment is kept for.
+    pub fn kept_for(&self, id: SegmentId) -> &[String] {
+        let closed = self.closed.get(&id).map(|closing| &closing.kept);
+        self.amended.get(&id).or(closed).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Whether the journal says why a recorded segment is not kept.

@@ -11,15 +11,17 @@ use std::sync::{Arc, Mutex};
 
 use reqwest::Method;
 use serde_json::Value;
-use temoin_core::command::{DriverError, Media, Order, Release, Reply};
+use temoin_core::command::{Briefing, DriverError, Media, Order, Release, Reply};
 use temoin_core::id::{CallId, OrderNo};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::hub::Note;
 use super::lock;
+use super::outbound;
 use super::playing::Playing;
 use crate::ari::rest::{Answer, Rest};
+use crate::dialplan;
 
 /// Puts the dialplan's dead-man timer off by four seconds, if the channel is in the hook still; says so by its value.
 ///
@@ -73,6 +75,7 @@ impl Hook {
             (lane.newest.replace(newest), playing)
         };
         let (hook, call) = (self.clone(), call.clone());
+        let briefs = matches!(order, Order::Brief(_));
         tokio::spawn(async move {
             if let Some(before) = before
                 && timeout_at(deadline, before).await.is_err()
@@ -84,12 +87,16 @@ impl Hook {
                 Order::Announce(media) => hook.announce(&call, number, &playback, &media, deadline).await,
                 Order::Silence => hook.silence(playing, deadline).await,
                 Order::Beat => hook.beat(&call, deadline).await,
+                Order::Prepare { step, object } => {
+                    hook.prepare(&call, &step, object.as_deref(), deadline).await
+                }
                 Order::Release(release) => hook.release(&call, release, deadline).await,
+                Order::Brief(briefing) => hook.brief(&call, &briefing, deadline).await,
                 Order::HangUp => hook.hang_up(&call, deadline).await,
                 Order::Record(_) | Order::Stop => Err(DriverError::Refused("not a hook order".into())),
             };
-            // Also a lane that was made after the call was over.
-            if result == Err(DriverError::Gone) {
+            // Also a lane that was made after the call was over; a leg that was briefed asks for nothing else.
+            if result == Err(DriverError::Gone) || briefs {
                 hook.forget(&call);
             }
             let _ = tell.send(result);
@@ -164,6 +171,26 @@ impl Hook {
         if answer.status == 400 { Err(DriverError::Gone) } else { taken(&answer) }
     }
 
+    /// Leaves on the channel what `temoin-code` plays as a contract talk begins, and the key that stops it.
+    async fn prepare(
+        &self,
+        call: &CallId,
+        step: &Media,
+        object: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Reply, DriverError> {
+        if !dialplan::is_plain(&step.name) {
+            return Err(DriverError::Refused(
+                "the dialplan plays a sound only by a name of letters, digits and / _ . + -".into(),
+            ));
+        }
+        self.set(call, "TEMOIN_STEPS", &step.name, deadline).await?;
+        match object {
+            Some(key) => self.set(call, "TEMOIN_OBJECT", key, deadline).await,
+            None => Ok(Reply::default()),
+        }
+    }
+
     /// Gives the channel back: without context and extension, so that the Gosub around the hook returns.
     async fn release(
         &self,
@@ -171,17 +198,37 @@ impl Hook {
         release: Release,
         deadline: Instant,
     ) -> Result<Reply, DriverError> {
-        let verdict = match release {
-            Release::Admitted => "ADMITTED",
-            Release::Refused => "REFUSED",
-            Release::HangUp => "HANGUP",
-        };
-        self.set(call, "TEMOIN", verdict, deadline).await?;
+        self.set(call, "TEMOIN", verdict(release), deadline).await?;
+        self.go_on(call, deadline).await
+    }
+
+    /// What the dialplan needs to ask the customer by itself goes with the channel to whom it dials.
+    async fn brief(
+        &self,
+        call: &CallId,
+        briefing: &Briefing,
+        deadline: Instant,
+    ) -> Result<Reply, DriverError> {
+        self.set(call, "__TEMOIN_ASK", &outbound::pack(briefing)?, deadline).await?;
+        self.set(call, "TEMOIN_WHY", &briefing.why, deadline).await?;
+        self.set(call, "TEMOIN_DIAL", verdict(briefing.how), deadline).await?;
+        self.go_on(call, deadline).await
+    }
+
+    async fn go_on(&self, call: &CallId, deadline: Instant) -> Result<Reply, DriverError> {
         taken(&self.rest.ask(Method::POST, &["channels", &call.0, "continue"], &[], deadline).await?)
     }
 
     async fn hang_up(&self, call: &CallId, deadline: Instant) -> Result<Reply, DriverError> {
         taken(&self.rest.ask(Method::DELETE, &["channels", &call.0], &[], deadline).await?)
+    }
+}
+
+fn verdict(release: Release) -> &'static str {
+    match release {
+        Release::Admitted => "ADMITTED",
+        Release::Refused => "REFUSED",
+        Release::HangUp => "HANGUP",
     }
 }
 

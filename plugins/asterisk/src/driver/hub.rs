@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 use temoin_core::command::DriverError;
-use temoin_core::event::{Arrival, CallEvent, Direction, PbxEvent};
+use temoin_core::event::{Arrival, CallEvent, Dialling, Direction, PbxEvent};
 use temoin_core::id::{CallId, LegId};
 use temoin_core::ports::LiveCall;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -24,7 +24,7 @@ use super::recorder::Recorders;
 use crate::ami::connection::{Event, Handle, Lost};
 use crate::ari::event::View;
 use crate::error::StartError;
-use crate::topology::Topology;
+use crate::topology::{Topology, extension};
 use crate::translate::{HookSign, Sign, ami, ari};
 
 /// Between two looks at a PBX that does not let itself be looked at.
@@ -202,6 +202,7 @@ impl Hub {
             }
             return;
         };
+        self.answered(event.at, &sign);
         if self.valid {
             let events = self.topology.apply(self.now(), event.at, &sign);
             self.emit(events);
@@ -209,6 +210,29 @@ impl Hub {
         if let Some(looking) = &mut self.looking {
             looking.since.push((event.at, sign));
         }
+    }
+
+    /// A customer who was called has answered: his call begins.
+    fn answered(&mut self, at: Timestamp, sign: &Sign) {
+        let Sign::Answered { channel, line, number, language, queue, ticket } = sign else {
+            return;
+        };
+        // While it is not known who is there, nobody would hear how the asking went on.
+        if !self.up || self.topology.is_gone(&channel.id) || self.topology.follows(&channel.id) {
+            return;
+        }
+        self.follow_now(&channel.id, &channel.name);
+        self.emit([PbxEvent::Arrived(Arrival {
+            call: CallId(channel.id.clone()),
+            leg: LegId(channel.id.clone()),
+            line: line.clone(),
+            direction: Direction::Outbound,
+            queue: queue.clone(),
+            language: language.clone(),
+            number: number.clone(),
+            briefed: Some(ticket.clone()),
+            at,
+        })]);
     }
 
     fn ari_event(&mut self, event: &Value) {
@@ -227,6 +251,18 @@ impl Hub {
 
     fn hook_sign(&mut self, at: Timestamp, sign: HookSign) {
         let event = match sign {
+            HookSign::Entered { channel, args, language, queue, .. } if is_outbound(&args) => {
+                let mut args = args.into_iter().skip(1).map(|arg| Some(arg).filter(|arg| !arg.is_empty()));
+                PbxEvent::Dials(Dialling {
+                    extension: extension(&channel.name),
+                    leg: LegId(channel.id),
+                    line: args.next().flatten().unwrap_or_default(),
+                    number: args.nth(1).flatten(),
+                    queue,
+                    language,
+                    at,
+                })
+            }
             HookSign::Entered { channel, args, number, language, queue } => {
                 if self.topology.is_gone(&channel.id) {
                     return;
@@ -246,6 +282,7 @@ impl Hub {
                         queue: args.nth(1).filter(|queue| !queue.is_empty()).or(queue),
                         language,
                         number,
+                        briefed: None,
                         at,
                     })
                 }
@@ -445,7 +482,8 @@ impl Hub {
         let ours = snapshot.rows.iter().filter(|row| {
             let id = &row.channel.id;
             let in_hook = snapshot.in_hook.contains(id) && !id.starts_with(TRIAL);
-            self.topology.knows(id) && (row.passed || in_hook || self.topology.follows(id))
+            let customers = row.passed || in_hook && !row.dials;
+            self.topology.knows(id) && (customers || self.topology.follows(id))
         });
         ours.map(|row| LiveCall {
             call: CallId(row.channel.id.clone()),
@@ -492,9 +530,12 @@ impl Hub {
     }
 }
 
+fn is_outbound(args: &[String]) -> bool {
+    args.first().is_some_and(|word| word == "outbound")
+}
+
 fn direction(word: Option<&str>) -> Direction {
     match word {
-        Some("outbound") => Direction::Outbound,
         Some("internal") => Direction::Internal,
         _ => Direction::Inbound,
     }

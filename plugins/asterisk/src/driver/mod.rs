@@ -12,6 +12,7 @@ mod hook;
 mod hub;
 pub(crate) mod links;
 mod look;
+mod outbound;
 mod playing;
 mod recorder;
 

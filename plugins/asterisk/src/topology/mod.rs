@@ -11,6 +11,8 @@
 mod parties;
 mod told;
 
+pub(crate) use parties::extension;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ use temoin_core::event::{CallEvent, PbxEvent, Role};
 use temoin_core::id::{CallId, LegId};
 
 use crate::translate::status::Row;
-use crate::translate::{self, By, Code, Sign};
+use crate::translate::{self, Asking, By, Code, Sign, StepStage};
 use told::Told;
 
 /// How many channels that are gone we remember, so that a late word about one does not bring it back.
@@ -196,6 +198,25 @@ impl Topology {
                     return told(&call, CallEvent::ExemptRings { at });
                 }
             }
+            Sign::Step { on, customer, stage } => {
+                self.see(on);
+                let named = customer.as_ref().and_then(|name| self.names.get(name));
+                let call = named.unwrap_or(&on.id).clone();
+                if self.follows(&call) {
+                    return told(
+                        &call,
+                        match *stage {
+                            StepStage::Begins => CallEvent::StepBegan { at },
+                            StepStage::Ended(outcome) => CallEvent::StepEnded { outcome, at },
+                        },
+                    );
+                }
+            }
+            Sign::Answered { channel, .. } => self.see(channel),
+            Sign::Asking { channel, what } if self.follows(&channel.id) => {
+                return told(&channel.id, asking(&channel.id, what, at));
+            }
+            Sign::Asking { .. } => {}
             Sign::Code(code) => {
                 self.see(&code.on);
                 let (call, leg) = self.pressed(code, now)?;
@@ -348,6 +369,17 @@ impl Gone {
         {
             self.set.remove(&old);
         }
+    }
+}
+
+fn asking(id: &str, what: &Asking, at: Timestamp) -> CallEvent {
+    match what {
+        Asking::Said { text, outcome, played } => {
+            CallEvent::Said { text: *text, outcome: *outcome, played: *played, at }
+        }
+        Asking::Pressed(keys) => CallEvent::Pressed { leg: Some(LegId(id.into())), keys: keys.clone(), at },
+        Asking::Machine => CallEvent::Machine { at },
+        Asking::Over(how) => CallEvent::Asked { how: *how, at },
     }
 }
 

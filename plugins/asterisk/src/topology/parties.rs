@@ -12,11 +12,12 @@ use crate::translate::Sign;
 
 impl Topology {
     /// Everybody beside this customer, sorted. A Local half whose other half is in no bridge is an unknown party: who
-    /// is behind it cannot be told.
+    /// is behind it cannot be told. Where the customer himself holds nobody talks to him, and all count as held.
     pub fn parties(&self, customer: &str, now: Duration) -> Vec<Party> {
         let mut walk = Walk { now, seen: HashSet::from([customer]), found: BTreeSet::new() };
+        let holds = self.channels.get(customer).is_some_and(|channel| channel.held);
         self.listeners(customer, &mut walk);
-        self.beyond(customer, false, Role::Member, &mut walk);
+        self.beyond(customer, holds, Role::Member, &mut walk);
         walk.found.into_iter().collect()
     }
 
@@ -119,6 +120,9 @@ impl Topology {
             | Sign::Hold(channel)
             | Sign::Unhold(channel)
             | Sign::ExemptRings { on: channel, .. }
+            | Sign::Step { on: channel, .. }
+            | Sign::Answered { channel, .. }
+            | Sign::Asking { channel, .. }
             | Sign::Seen(channel)
             | Sign::HungUp(channel) => seeds.push(channel.id.clone()),
             Sign::Code(code) => seeds.push(code.on.id.clone()),
@@ -165,7 +169,7 @@ fn other_half(name: &str) -> Option<String> {
 }
 
 /// The endpoint that the PBX authenticated: `PJSIP/2001-0000002a` is `2001`. Nothing for other technologies.
-fn extension(name: &str) -> Option<String> {
+pub(crate) fn extension(name: &str) -> Option<String> {
     let (endpoint, serial) = name.strip_prefix("PJSIP/")?.rsplit_once('-')?;
     let hex = serial.len() >= 8 && serial.bytes().all(|b| b.is_ascii_hexdigit());
     (hex && !endpoint.is_empty()).then(|| endpoint.to_owned())

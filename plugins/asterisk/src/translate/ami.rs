@@ -1,6 +1,12 @@
 //! AMI events to signs.
 
-use super::{Bridge, By, Channel, Code, Sign};
+use std::time::Duration;
+
+use temoin_core::command::Release;
+use temoin_core::desk::Text;
+use temoin_core::event::Playback;
+
+use super::{Asking, Bridge, By, Channel, Code, Sign, StepStage};
 use crate::ami::frame::{Frame, Message, decode_all, timestamp};
 
 /// The variable that names an agent on his channel.
@@ -43,6 +49,25 @@ pub fn read(message: &Message) -> Option<Sign> {
         "Newchannel" => Sign::Seen(channel()?),
         "UserEvent" => match message.first("UserEvent")? {
             "TemoinCode" => Sign::Code(code(message)?),
+            "TemoinStep" => Sign::Step {
+                on: channel()?,
+                customer: message.first("Found").filter(|name| !name.is_empty()).map(Into::into),
+                stage: stage(message.first("Stage")?)?,
+            },
+            "TemoinAnswer" => {
+                let text = |key| message.first(key).filter(|text| !text.is_empty()).map(str::to_owned);
+                Sign::Answered {
+                    channel: channel()?,
+                    line: text("Line").unwrap_or_default(),
+                    number: text("Number"),
+                    language: text("Language"),
+                    queue: text("Queue"),
+                    ticket: text("Ticket").unwrap_or_default(),
+                }
+            }
+            "TemoinSaid" | "TemoinPressed" | "TemoinMachine" | "TemoinAsked" => {
+                Sign::Asking { channel: channel()?, what: asking(message)? }
+            }
             "TemoinExempt" => Sign::ExemptRings {
                 on: channel()?,
                 customer: message.first("Found").filter(|name| !name.is_empty()).map(Into::into),
@@ -96,6 +121,43 @@ fn transfer(message: &Message, who: &[&str]) -> Option<Sign> {
 
 fn halves(message: &Message) -> Option<[Channel; 2]> {
     Some([channel(message, "LocalOne")?, channel(message, "LocalTwo")?])
+}
+
+/// What `ControlPlayback` says in the end, but for `begins`, which is our own.
+fn stage(word: &str) -> Option<StepStage> {
+    Some(match word {
+        "begins" => StepStage::Begins,
+        "SUCCESS" => StepStage::Ended(Playback::Heard),
+        "USERSTOPPED" => StepStage::Ended(Playback::Cut),
+        _ => StepStage::Ended(Playback::Failed),
+    })
+}
+
+/// A word that is not known is no step: nothing follows from it.
+fn asking(message: &Message) -> Option<Asking> {
+    let what = match message.first("UserEvent")? {
+        "TemoinSaid" => Asking::Said {
+            text: match message.first("Text")? {
+                "opt-out" => Text::OptOut,
+                "opt-in" => Text::OptIn,
+                "notice" => Text::Notice,
+                _ => return None,
+            },
+            outcome: match message.first("Status")? {
+                "SUCCESS" => Playback::Heard,
+                "USERSTOPPED" => Playback::Cut,
+                _ => Playback::Failed,
+            },
+            played: Duration::from_millis(message.first("Played").and_then(|ms| ms.parse().ok())?),
+        },
+        "TemoinPressed" => Asking::Pressed(message.first("Key").filter(|key| !key.is_empty())?.into()),
+        "TemoinMachine" => Asking::Machine,
+        _ => Asking::Over(match message.first("Verdict")? {
+            "ADMITTED" => Release::Admitted,
+            _ => Release::Refused,
+        }),
+    };
+    Some(what)
 }
 
 fn code(message: &Message) -> Option<Code> {

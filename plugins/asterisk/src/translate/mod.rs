@@ -8,7 +8,12 @@ pub mod ami;
 pub mod ari;
 pub mod status;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
+use temoin_core::command::Release;
+use temoin_core::desk::Text;
+use temoin_core::event::Playback;
 
 /// A channel as one event shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,8 +109,68 @@ pub enum Sign {
         /// The name of the customer's channel.
         customer: Option<String>,
     },
+    /// `UserEvent: TemoinStep`: the dialplan tells the customer that a contract talk begins.
+    Step {
+        /// The channel that the dialplan runs on.
+        on: Channel,
+        /// The name of the customer's channel.
+        customer: Option<String>,
+        /// How far it is.
+        stage: StepStage,
+    },
+    /// `UserEvent: TemoinAnswer`: a customer who was called has answered; the dialplan asks him.
+    Answered {
+        /// His channel.
+        channel: Channel,
+        /// The line.
+        line: String,
+        /// The number that was dialled.
+        number: Option<String>,
+        /// His language.
+        language: Option<String>,
+        /// The queue.
+        queue: Option<String>,
+        /// The ticket of the briefing.
+        ticket: String,
+    },
+    /// `UserEvent: TemoinSaid`, `TemoinMachine`, `TemoinAsked` and `TemoinPressed`: how the asking goes.
+    Asking {
+        /// The customer's channel.
+        channel: Channel,
+        /// What.
+        what: Asking,
+    },
     /// `UserEvent: TemoinCode`: a code was pressed, and the dialplan has stopped the recorder.
     Code(Code),
+}
+
+/// How far the dialplan is in telling the customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepStage {
+    /// It begins.
+    Begins,
+    /// It ended so.
+    Ended(Playback),
+}
+
+/// A step of the asking, as the dialplan tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asking {
+    /// Something was said.
+    Said {
+        /// What.
+        text: Text,
+        /// How it ended.
+        outcome: Playback,
+        /// How long it played.
+        played: Duration,
+    },
+    /// One key.
+    Pressed(String),
+    /// A machine has answered.
+    Machine,
+    /// It is over.
+    Over(Release),
 }
 
 /// A code as the dialplan tells it.

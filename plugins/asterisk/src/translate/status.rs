@@ -7,7 +7,7 @@ use super::ami::{AGENT, channel, holding};
 use crate::ami::frame::Message;
 
 /// What to ask `Status` for.
-pub const VARIABLES: &str = "TEMOIN,TEMOIN_KEYS,TEMOIN_CUSTOMER,TEMOIN_AGENT,CHANNEL(onhold)";
+pub const VARIABLES: &str = "TEMOIN,TEMOIN_DIAL,TEMOIN_KEYS,TEMOIN_CUSTOMER,TEMOIN_AGENT,CHANNEL(onhold)";
 
 /// A channel that is alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Row {
     pub application: (String, String),
     /// The variable `TEMOIN`: set on a customer's channel that has passed the hook.
     pub passed: bool,
+    /// The variable `TEMOIN_DIAL`: set on a leg that dials a customer.
+    pub dials: bool,
     /// The variable `TEMOIN_KEYS`, empty where it is not set; `None`: it could not be read.
     pub keys: Option<String>,
 }
@@ -49,6 +51,7 @@ fn row(message: &Message) -> Option<Row> {
         held: variable(message, "CHANNEL(onhold)") == Some("1"),
         application: (text("Application"), text("Data")),
         passed: variable(message, "TEMOIN").is_some_and(|value| !value.is_empty()),
+        dials: variable(message, "TEMOIN_DIAL").is_some_and(|value| !value.is_empty()),
         keys: variable(message, "TEMOIN_KEYS").map(Into::into),
     })
 }

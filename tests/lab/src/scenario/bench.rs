@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::{Timestamp, Zoned};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use temoin_phone::{Answering, Phone};
@@ -73,7 +74,15 @@ impl Bench {
             let phone = Phone::bind(Ipv4Addr::LOCALHOST, &extension.to_string()).await;
             house.insert(extension, phone.map_err(|error| error.to_string())?);
         }
+        // The codes are those of the site, as its own program writes them; where the PBX is, they do not ask.
+        let nowhere = Machine { ami: 0, ami_secret: AMI_SECRET, ari: 0, ari_secret: ARI_SECRET };
+        let early = site.install(&folder, &nowhere).map_err(trouble)?;
+        let said = Cli::new(sidecar.clone(), early).ask(&["dialplan", "--features"]).await?;
+        if !said.status.success() {
+            return Err(format!("temoin dialplan: {}", String::from_utf8_lossy(&said.stderr)));
+        }
         let options = LabOptions {
+            features: Some(String::from_utf8_lossy(&said.stdout).into_owned()),
             phones: house.iter().map(|(extension, phone)| (*extension, phone.address().port())).collect(),
             calls: scenarios.iter().map(|scenario| scenario.copies).sum::<u16>().clamp(20, 200),
             more: vec![("queues.conf", queues(house.keys())), ("pjsip.conf", VISITOR.to_owned())],
@@ -163,6 +172,15 @@ impl Bench {
         Ok(())
     }
 
+    /// Click to dial.
+    pub(super) async fn connect(&self, extension: u16, number: &str, local: bool) -> Result<(), String> {
+        let channel =
+            if local { format!("Local/{extension}@extensions/n") } else { format!("PJSIP/{extension}") };
+        let command = format!("channel originate {channel} extension {number}@from-agents");
+        // The command line waits for nobody to answer.
+        self.lab.cli(&command).map(drop).map_err(|error| error.to_string())
+    }
+
     /// Takes, or gives back, the write lock of the index.
     pub(super) async fn store(&self, locked: bool) -> Result<(), String> {
         let mut held = self.lock.lock().await;
@@ -177,6 +195,31 @@ impl Bench {
             connection.close().await.map_err(trouble)?;
         }
         Ok(())
+    }
+
+    /// Puts a policy into force for new calls, built for this moment; gives the instant that its times count from.
+    pub(super) async fn policy(&self, changes: &toml::Table) -> Result<Instant, String> {
+        let trouble = |error: io::Error| format!("the policy: {error}");
+        let before = lock(&self.sidecar).reloads();
+        let (text, base) = self.site.policy_with(changes, &Zoned::now()).map_err(trouble)?;
+        fs::write(self.folder.join("policy.toml"), text).map_err(trouble)?;
+        lock(&self.sidecar).reload().map_err(|error| error.to_string())?;
+        let deadline = Instant::now() + REST;
+        loop {
+            match lock(&self.sidecar).reloads() {
+                after if after.refused > before.refused => {
+                    return Err("the sidecar refused the policy".into());
+                }
+                after if after.taken > before.taken => break,
+                _ if Instant::now() > deadline => return Err(format!("not in force after {REST:?}")),
+                _ => {}
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let (now, wall) = (Instant::now(), Timestamp::now());
+        let ahead = base.duration_since(wall);
+        let by = ahead.unsigned_abs();
+        Ok(if ahead.is_negative() { now - by } else { now + by })
     }
 
     pub(super) fn link(&self, link: Link, trouble: Trouble) -> Result<(), String> {
@@ -325,12 +368,14 @@ impl Bench {
     }
 }
 
-/// A queue for each phone of the house: `q2011` rings it, `l2011` rings it through a Local channel that stays.
+/// A queue for each phone of the house: `q2011` rings it, `l2011` rings it through a Local channel that stays,
+/// `o2011` through one that is optimised away.
 fn queues<'a>(extensions: impl Iterator<Item = &'a u16>) -> String {
     let queue = |extension: &u16| {
         format!(
             "[q{extension}](ring)\nmember => PJSIP/{extension}\n[l{extension}](ring)\nmember => \
-             Local/{extension}@extensions/n,0,A{extension},PJSIP/{extension}\n"
+             Local/{extension}@extensions/n,0,A{extension},PJSIP/{extension}\n[o{extension}](ring)\nmember => \
+             Local/{extension}@extensions,0,A{extension},PJSIP/{extension}\n"
         )
     };
     extensions.map(queue).collect()

@@ -57,6 +57,10 @@ pub struct Scenario {
     /// Where it is played.
     #[serde(default)]
     pub bench: Bench,
+    /// Policies that the script puts into force: what they say otherwise than the site's, and times (`"{now + 6s}"`,
+    /// `daily = "{minute - 3600s}-{minute}"`) that are counted from the step on.
+    #[serde(default)]
+    pub policies: BTreeMap<String, toml::Table>,
     /// Who takes part.
     pub phones: BTreeMap<String, Cast>,
     /// What must come of each call, in the order in which they were dialled.
@@ -301,10 +305,9 @@ impl Scenario {
         self.late.map_or(LATE, |late| late.0)
     }
 
-    /// How often the script dials from outside.
+    /// How often the script dials from outside, or calls somebody there.
     pub(super) fn dials(&self) -> usize {
-        let dials =
-            |step: &&Step| matches!(&step.act, Act::Phone(name, Does::Dial(_)) if self.is_customer(name));
+        let dials = |step: &&Step| matches!(&step.act, Act::Phone(name, Does::Dial(_) | Does::BeCalled) if self.is_customer(name));
         self.script.iter().filter(dials).count()
     }
 
@@ -319,7 +322,11 @@ impl Scenario {
             marks.extend(step.mark.as_deref());
         }
         if self.calls.len() != self.dials() {
-            return Err(format!("{} customers dial, but `calls` has {}", self.dials(), self.calls.len()));
+            return Err(format!(
+                "{} customers dial or are called, but `calls` has {}",
+                self.dials(),
+                self.calls.len()
+            ));
         }
         if self.phones.values().any(|cast| cast.raw_from.is_some()) && !self.alone {
             return Err(
@@ -356,9 +363,16 @@ impl Scenario {
                 }
             }
             Act::Talk(one, other, _) => known(one).and_then(|()| known(other)),
+            Act::Connect(name, ..) | Act::DoNotCall(name, _) => known(name),
             Act::At(mark, _) if !marks.contains(mark.as_str()) => Err(format!("no mark @{mark} before")),
+            Act::Policy(name) if !self.policies.contains_key(name) => {
+                Err(format!("there is no policy `{name}` in `policies`"))
+            }
+            Act::Policy(_) if !self.alone => {
+                Err("a policy is everybody's: the scenario must be `alone`".into())
+            }
             Act::Link(..) if !self.bench.proxies => Err("the bench has no proxies".into()),
-            Act::At(..) | Act::Link(..) | Act::Sidecar(_) | Act::Store(_) => Ok(()),
+            Act::At(..) | Act::Link(..) | Act::Policy(_) | Act::Sidecar(_) | Act::Store(_) => Ok(()),
         }
     }
 
@@ -441,10 +455,11 @@ mod tests {
             ("caller hangs up", "caller hangs", "caller hangs"),
             ("amel is called", "emil is called", "emil"),
             ("rung + 100ms", "wrung + 100ms", "wrung"),
-            ("caller dials 8111", "caller hears amel", "0 customers dial"),
+            ("caller dials 8111", "caller hears amel", "0 customers dial or are called"),
             ("extension = 2011", "extension = 2011\nnumber = \"+33199000001\"", "of the house"),
             ("caller hangs up", "ami is cut", "no proxies"),
             ("caller hangs up", "at up + 5ms", "@up"),
+            ("caller hangs up", "policy is another", "another"),
         ] {
             let error = read(&TEXT.replacen(from, to, 1)).unwrap_err().to_string();
             assert!(error.contains(named), "{from} -> {to}: {error}");

@@ -33,6 +33,13 @@ pub(super) struct Cli {
     config: PathBuf,
 }
 
+/// How often policy and configuration were read anew.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reloads {
+    pub(super) taken: usize,
+    pub(super) refused: usize,
+}
+
 /// One bench's sidecar.
 #[derive(Debug)]
 pub(super) struct Child {
@@ -124,6 +131,11 @@ impl Child {
         self.signal(Signal::CONT)
     }
 
+    /// Lets it read its files anew.
+    pub(super) fn reload(&self) -> Result<(), LabError> {
+        self.signal(Signal::HUP)
+    }
+
     /// Asks it to end, and waits for its status; `None` when it does not run or does not end. Blocks.
     pub(super) fn end(&mut self) -> Option<i32> {
         let _ = self.thaw();
@@ -150,6 +162,13 @@ impl Child {
     pub(super) fn log(&self) -> String {
         let bytes = std::fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// How often it has read its files anew, by its log.
+    pub(super) fn reloads(&self) -> Reloads {
+        let log = self.log();
+        let taken = log.matches("policy and configuration are in force for new calls").count();
+        Reloads { taken, refused: log.matches("reload-refused").count() }
     }
 
     pub(super) fn log_tail(&self, lines: usize) -> String {

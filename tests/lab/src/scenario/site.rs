@@ -2,7 +2,8 @@
 //!
 //! A site is a folder with `policy.toml`, with `temoin.toml` as far as it does not depend on the machine (extensions,
 //! lines, waits), and, where it does not use the shipped ones, with `packs/`. The campaigns of the policy are moved by
-//! whole days so that today is in their middle; nothing else of it is changed.
+//! whole days so that today is in their middle; nothing else of it is changed. A scenario may put a policy of its own into
+//! force ([`Site::policy_with`]), whose times are counted from that moment.
 
 use std::f64::consts::TAU;
 use std::fs;
@@ -11,11 +12,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::civil::Date;
-use jiff::{Span, Zoned};
+use jiff::{Span, Timestamp, Zoned};
 use toml::{Table, Value};
 
+use super::step::duration;
+
 /// What prompts can say: the ending of their files' names, `temoin-<text>.wav`.
-pub const TEXTS: [&str; 7] = ["opt-out", "opt-in", "notice", "info", "refused", "unavailable", "alternative"];
+pub const TEXTS: [&str; 8] =
+    ["opt-out", "opt-in", "notice", "info", "refused", "unavailable", "alternative", "contract"];
 
 /// A site.
 #[derive(Clone, Debug)]
@@ -85,6 +89,32 @@ impl Site {
         Ok(file)
     }
 
+    /// The site's policy with these changes, table by table, and the instant that their times count from: the second
+    /// that has begun, or, where one counts by `minute`, the first full minute at least 12 s ahead.
+    ///
+    /// A text that is a time, `{now + 6s}`, becomes a local date-time; within a text it becomes `HH:MM`.
+    pub(super) fn policy_with(&self, changes: &Table, now: &Zoned) -> io::Result<(String, Timestamp)> {
+        let wrong = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+        let mut policy = read(&self.folder.join("policy.toml"))?;
+        move_campaigns(&mut policy, now.date())?;
+        let zone = policy.get("timezone").and_then(Value::as_str).unwrap_or("UTC");
+        let base = match changes.to_string().contains("{minute") {
+            true => {
+                let soon = now.timestamp().as_second() + 12;
+                Timestamp::from_second(soon - soon.rem_euclid(60) + 60)
+            }
+            false => Timestamp::from_second(now.timestamp().as_second()),
+        };
+        let base = base.map_err(|error| wrong(error.to_string()))?;
+        let local = base.in_tz(zone).map_err(|error| wrong(error.to_string()))?;
+        let mut changes = Value::Table(changes.clone());
+        tell_times(&mut changes, &local).map_err(wrong)?;
+        let mut whole = Value::Table(policy);
+        merge(&mut whole, changes);
+        let text = toml::to_string(&whole).map_err(|error| wrong(error.to_string()))?;
+        Ok((text, base))
+    }
+
     /// The folders in which the WAV files of what customers may hear lie, one for each language.
     pub(super) fn sounds(&self, folder: &Path) -> Vec<PathBuf> {
         let prompts = match &self.prompts {
@@ -102,6 +132,57 @@ impl Site {
             if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
         })
     }
+}
+
+/// What the changes say goes before what stands there; tables are merged.
+fn merge(into: &mut Value, changes: Value) {
+    match (into, changes) {
+        (Value::Table(into), Value::Table(changes)) => {
+            for (key, change) in changes {
+                match into.get_mut(&key) {
+                    Some(there) => merge(there, change),
+                    None => {
+                        into.insert(key, change);
+                    }
+                }
+            }
+        }
+        (into, change) => *into = change,
+    }
+}
+
+/// Puts times in the place of `{now + 6s}` and the like.
+fn tell_times(value: &mut Value, base: &Zoned) -> Result<(), String> {
+    match value {
+        Value::Table(table) => table.iter_mut().try_for_each(|(_, value)| tell_times(value, base)),
+        Value::Array(array) => array.iter_mut().try_for_each(|value| tell_times(value, base)),
+        Value::String(text) => {
+            let whole = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+            if let Some(time) = whole.filter(|time| !time.contains('{')) {
+                let local = time_of(time, base)?.datetime();
+                *value = Value::Datetime(local.to_string().parse().map_err(|_| format!("{local}"))?);
+                return Ok(());
+            }
+            while let Some((before, rest)) = text.split_once('{') {
+                let (time, after) = rest.split_once('}').ok_or_else(|| format!("`{text}` has no end"))?;
+                *text = format!("{before}{}{after}", time_of(time, base)?.strftime("%H:%M"));
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `now + 6s`, `minute - 3600s`.
+fn time_of(text: &str, base: &Zoned) -> Result<Zoned, String> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let moved = match words[..] {
+        ["now" | "minute"] => Ok(base.clone()),
+        ["now" | "minute", "+", by] => base.checked_add(duration(by)?),
+        ["now" | "minute", "-", by] => base.checked_sub(duration(by)?),
+        _ => return Err(format!("`{text}` is no time: `now + 6s`, `minute - 3600s`")),
+    };
+    moved.map_err(|error| format!("{text}: {error}"))
 }
 
 fn machine_half(folder: &Path, prompts: &Path, machine: &Machine<'_>) -> Table {
@@ -217,6 +298,28 @@ pub(super) fn write_wav(file: &Path, samples: &[i16]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scenarios_policy_says_only_what_it_changes_and_counts_from_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "timezone = \"Europe/Paris\"\n[lines.a]\nnumbers = []\n[campaigns.c]\nrate = 5\n";
+        fs::write(folder.path().join("policy.toml"), text).unwrap();
+        let site = Site { folder: folder.path().to_owned(), prompts: Prompts::Tones };
+        let now = "2026-11-22T02:03:04.5+01:00[Europe/Paris]".parse().unwrap();
+        let changes = "[campaigns.c]\nuntil = \"{now + 6s}\"\n".parse().unwrap();
+        let (text, base) = site.policy_with(&changes, &now).unwrap();
+        let policy: Table = text.parse().unwrap();
+        assert_eq!(policy["campaigns"]["c"]["until"].to_string(), "2026-11-22T02:03:10");
+        assert_eq!(policy["campaigns"]["c"]["rate"].as_integer(), Some(5));
+        assert!(policy["lines"]["a"].is_table());
+        assert_eq!(base.to_string(), "2026-11-22T01:03:04Z");
+        let changes = "[campaigns.c]\ndaily = \"{minute - 7200s}-{minute}\"\n".parse().unwrap();
+        let (text, base) = site.policy_with(&changes, &now).unwrap();
+        assert!(text.contains("daily = \"00:04-02:04\""), "{text}");
+        assert_eq!(base.to_string(), "2026-11-22T01:04:00Z");
+        let changes = "site = \"{soon}\"\n".parse().unwrap();
+        assert!(site.policy_with(&changes, &now).is_err());
+    }
 
     #[test]
     fn campaigns_are_moved_around_today_and_nothing_else_is() {

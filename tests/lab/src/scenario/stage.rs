@@ -47,13 +47,15 @@ pub(super) struct Member {
     options: CallOptions,
     /// The call that it is in, or was in last.
     call: Option<Call>,
+    /// The one that it was in before, and still is.
+    other: Option<Call>,
     /// All calls that came in and were taken up.
     taken: Vec<Call>,
     /// How many of the prompts of this call the script has gone past.
     passed: usize,
 }
 
-/// A call that a customer made.
+/// A call that a customer made, or was made to him.
 #[derive(Clone, Debug)]
 pub(super) struct Dial {
     pub(super) by: String,
@@ -137,11 +139,38 @@ impl<'a> Stage<'a> {
         match act {
             Act::Phone(name, does) => self.phone(name, does, limit).await,
             Act::Talk(one, other, long) => self.talk(one, other, *long, limit).await,
+            Act::Connect(name, number, local) => {
+                let member = self.members.get(name.as_str()).ok_or("nobody of that name")?;
+                let extension = member.extension.ok_or("not a phone of the house")?;
+                self.bench.connect(extension, &self.number(number)?, *local).await.map(|()| begun)
+            }
+            Act::DoNotCall(name, entered) => {
+                let member = self.members.get(name.as_str()).ok_or("nobody of that name")?;
+                let add =
+                    ["register", "add", &member.number, "--do-not-call", "request", "--who", "scenario"];
+                let withdraw = [
+                    "register",
+                    "withdraw",
+                    &member.number,
+                    "--do-not-call",
+                    "--how",
+                    "call",
+                    "--who",
+                    "scenario",
+                ];
+                let args: &[&str] = if *entered { &add } else { &withdraw };
+                self.bench.cli.json(args).await.map(|_| begun)
+            }
             Act::Sidecar(fate) => self.bench.fate(*fate).await.map(|()| begun),
             Act::Store(locked) => self.bench.store(*locked).await.map(|()| begun),
+            Act::Policy(name) => {
+                let policy = self.scenario.policies.get(name).ok_or("no policy of that name")?;
+                self.bench.policy(policy).await
+            }
             Act::Link(link, trouble) => self.bench.link(*link, *trouble).map(|()| begun),
-            Act::At(mark, after) => {
-                let at = *self.marks.get(mark).ok_or_else(|| format!("no mark @{mark}"))? + *after;
+            Act::At(mark, by) => {
+                let at = *self.marks.get(mark).ok_or_else(|| format!("no mark @{mark}"))?;
+                let at = if by.is_negative() { at - by.unsigned_abs() } else { at + by.unsigned_abs() };
                 if at < begun {
                     return Err(format!("{} ms too late for it", (begun - at).as_millis()));
                 }
@@ -160,6 +189,11 @@ impl<'a> Stage<'a> {
                 return self.hear(name, text, false, limit).await;
             }
             Does::HearWhole(text) => return self.hear(name, text, true, limit).await,
+            Does::TurnToOther => {
+                let member = self.members.get_mut(name).ok_or("nobody of that name")?;
+                std::mem::swap(&mut member.call, &mut member.other);
+                return member.call.as_ref().map(|_| begun).ok_or("it has no other call".into());
+            }
             _ => {}
         }
         let tone = |other: &str| self.members.get(other).map(|other| other.tone).ok_or("nobody of that name");
@@ -219,6 +253,10 @@ impl<'a> Stage<'a> {
             Does::Hold => done(call.hold().await),
             Does::Resume => done(call.resume().await),
             Does::Refer(to) => done(call.refer(&self.bench.uri(&self.number(to)?)).await),
+            Does::Join => {
+                let other = member.other.as_ref().ok_or("it has no other call")?;
+                done(other.refer_to(call).await)
+            }
             // Hung up is when it is said; the other side's answer comes later.
             Does::HangUp => call.hang_up().await.map(|()| begun).map_err(text),
             Does::Vanish => done(call.vanish().await),
@@ -239,7 +277,7 @@ impl<'a> Stage<'a> {
         let member = self.members.get_mut(name).ok_or("nobody of that name")?;
         let (at, when) = (Instant::now(), Timestamp::now());
         let call = member.phone.call(&uri, member.options.clone()).await.map_err(text)?;
-        member.call = Some(call.clone());
+        member.take_up(call.clone());
         member.passed = 0;
         if member.extension.is_none() {
             self.dials.push(Dial { by: name.to_owned(), call, at, when, listener: Listener::default() });
@@ -255,9 +293,15 @@ impl<'a> Stage<'a> {
             Ok(call) => call,
             Err(error) => return Err(format!("{error}\n{}", self.seen())),
         };
-        member.taken.push(call.clone());
-        member.call = Some(call);
-        Ok(Instant::now())
+        let (at, when) = (Instant::now(), Timestamp::now());
+        member.take_up(call.clone());
+        member.passed = 0;
+        if member.extension.is_none() {
+            self.dials.push(Dial { by: name.to_owned(), call, at, when, listener: Listener::default() });
+        } else {
+            member.taken.push(call);
+        }
+        Ok(at)
     }
 
     /// Waits until a prompt has begun, or was heard whole, that the script has not gone past.
@@ -315,7 +359,7 @@ impl<'a> Stage<'a> {
     async fn everybody_gone(&mut self) -> Result<(), Stuck> {
         let mut alive: Vec<(String, Call)> = Vec::new();
         for (name, member) in &mut self.members {
-            member.call = None;
+            (member.call, member.other) = (None, None);
             member.phone.answer_with(Answering::Ring);
             while let Ok(call) = member.phone.next_call(Duration::ZERO).await {
                 member.taken.push(call);
@@ -335,15 +379,20 @@ impl<'a> Stage<'a> {
         stuck
     }
 
-    /// `81{amel}` → `8111` for extension 2011.
+    /// `81{amel}` → `8111` for extension 2011; `01{caller}` → 01, the digits of his number, and his telephone's port.
     fn number(&self, template: &str) -> Result<String, String> {
         let Some((before, rest)) = template.split_once('{') else {
             return Ok(template.to_owned());
         };
         let (name, after) = rest.split_once('}').ok_or_else(|| format!("`{template}` has no end"))?;
-        let extension = self.members.get(name).and_then(|member| member.extension);
-        let extension = extension.ok_or_else(|| format!("`{name}` has no extension"))?;
-        Ok(format!("{before}{:02}{after}", extension % 100))
+        let member = self.members.get(name).ok_or_else(|| format!("there is no `{name}`"))?;
+        Ok(match member.extension {
+            Some(extension) => format!("{before}{:02}{after}", extension % 100),
+            None => {
+                let digits = member.number.trim_start_matches('+');
+                format!("{before}{digits}{:05}{after}", member.phone.address().port())
+            }
+        })
     }
 
     fn seen(&self) -> String {
@@ -392,7 +441,12 @@ impl Member {
                 }
             }
         }
-        Ok(Self { phone, tone, number, extension, options, call: None, taken: Vec::new(), passed: 0 })
+        let (taken, passed) = (Vec::new(), 0);
+        Ok(Self { phone, tone, number, extension, options, call: None, other: None, taken, passed })
+    }
+
+    fn take_up(&mut self, call: Call) {
+        self.other = self.call.replace(call).filter(|before| before.state() != State::Ended);
     }
 }
 

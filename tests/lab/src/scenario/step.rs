@@ -6,14 +6,22 @@
 use std::fmt;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde::Deserialize;
 use temoin_phone::Way;
 
 /// All that a script can say, for whoever writes one.
 pub const GRAMMAR: &str = "\
-PHONE dials NUMBER             calls; {amel} in a number stands for the last two digits of amel's extension
+PHONE dials NUMBER             calls; {amel} in a number stands for the last two digits of amel's extension, {caller}
+                               for a customer's number and the port of his phone. A call that it is in becomes its other
+PHONE turns to its other call  the one that it was in before
+PHONE joins its calls          an attended transfer: REFER with Replaces on its other call, naming this one
 PHONE is called                waits until a call comes in, and takes it up
 PHONE is not called            no call came in since the last one was taken up
+pbx connects PHONE to NUMBER [through a Local channel]
+                               rings the phone and, once it answers, dials for it
+PHONE must not be called       a customer's number is entered in the register
+PHONE may be called again      and withdrawn
 PHONE answers                  the call that came in
 PHONE refuses STATUS           the call that came in
 PHONE answers by itself        every call from now on
@@ -30,9 +38,11 @@ PHONE holds | resumes | refers to EXTENSION | hangs up | vanishes
 PHONE speaks HZ | again        another tone than its own; its own
 PHONE goes on at SEQUENCE      its RTP sequence numbers jump
 sidecar is killed | freezes | thaws | starts
+policy is NAME                 one of the scenario's `policies` is built, and in force for new calls. Its instant is
+                               what `now` or `minute` stands for in it
 store is locked | is free      another program holds the write lock of the index
 ami | ari is cut | is refused | is swallowed | is slow by DURATION | is well
-at MARK + DURATION             waits for an instant
+at MARK + | - DURATION         waits for an instant
 any of these … within DURATION … @MARK";
 
 /// One line of a script.
@@ -56,14 +66,20 @@ pub enum Act {
     Phone(String, Does),
     /// Two phones talk.
     Talk(String, String, Duration),
+    /// Click to dial: the PBX rings a phone, and dials for it; whether through a Local channel that stays.
+    Connect(String, String, bool),
+    /// The register: this customer must not be called (true), or that is withdrawn.
+    DoNotCall(String, bool),
     /// To the sidecar.
     Sidecar(Fate),
     /// The index's write lock is held by somebody else (true), or free.
     Store(bool),
     /// To a link between sidecar and PBX.
     Link(Link, Trouble),
-    /// Waits for an instant: a mark and a while.
-    At(String, Duration),
+    /// A policy of the scenario's own comes into force.
+    Policy(String),
+    /// Waits for an instant: a mark and a while after it, or before.
+    At(String, SignedDuration),
 }
 
 /// What a phone does, or waits for.
@@ -87,6 +103,8 @@ pub enum Does {
     Hold,
     Resume,
     Refer(String),
+    TurnToOther,
+    Join,
     HangUp,
     Vanish,
     Speak(Option<u32>),
@@ -190,8 +208,20 @@ fn act(words: &[&str]) -> Result<Option<Act>, String> {
             Some(Act::Link(link(at), Trouble::Slow(duration(by)?)))
         }
         [at @ ("ami" | "ari"), "is", "well"] => Some(Act::Link(link(at), Trouble::Well)),
-        ["sidecar" | "store" | "ami" | "ari", ..] => None,
-        ["at", mark, "+", after] => Some(Act::At(mark.to_owned(), duration(after)?)),
+        ["policy", "is", name] => Some(Act::Policy(name.to_owned())),
+        ["pbx", "connects", phone, "to", number] => {
+            Some(Act::Connect(phone.to_owned(), number.to_owned(), false))
+        }
+        ["pbx", "connects", phone, "to", number, "through", "a", "Local", "channel"] => {
+            Some(Act::Connect(phone.to_owned(), number.to_owned(), true))
+        }
+        ["sidecar" | "policy" | "store" | "ami" | "ari" | "pbx", ..] => None,
+        [name, "must", "not", "be", "called"] => Some(Act::DoNotCall(name.to_owned(), true)),
+        [name, "may", "be", "called", "again"] => Some(Act::DoNotCall(name.to_owned(), false)),
+        ["at", mark, sign @ ("+" | "-"), by] => {
+            let by = SignedDuration::try_from(duration(by)?).map_err(|error| error.to_string())?;
+            Some(Act::At(mark.to_owned(), if sign == "+" { by } else { -by }))
+        }
         [one, "and", other, "talk", long] => {
             Some(Act::Talk(one.to_owned(), other.to_owned(), duration(long)?))
         }
@@ -225,6 +255,8 @@ fn does_what(words: &[&str]) -> Result<Option<Does>, String> {
         ["talks", long] => Some(Does::Talk(duration(long)?)),
         ["holds"] => Some(Does::Hold),
         ["resumes"] => Some(Does::Resume),
+        ["turns", "to", "its", "other", "call"] => Some(Does::TurnToOther),
+        ["joins", "its", "calls"] => Some(Does::Join),
         ["refers", "to", extension] => Some(Does::Refer(extension.to_owned())),
         ["hangs", "up"] => Some(Does::HangUp),
         ["vanishes"] => Some(Does::Vanish),
@@ -263,7 +295,9 @@ mod tests {
         assert_eq!(read.act, Act::Phone("amel".into(), Does::BeCalled));
         assert_eq!((read.within, read.mark.as_deref()), (Some(Duration::from_secs(5)), Some("rung")));
         let read = step("at told + 1980ms").unwrap();
-        assert_eq!(read.act, Act::At("told".into(), Duration::from_millis(1980)));
+        assert_eq!(read.act, Act::At("told".into(), SignedDuration::from_millis(1980)));
+        let read = step("at told - 2s").unwrap();
+        assert_eq!(read.act, Act::At("told".into(), SignedDuration::from_secs(-2)));
         let read = step("caller presses *1 by info").unwrap();
         assert_eq!(read.act, Act::Phone("caller".into(), Does::Press("*1".into(), Way::Info)));
     }
@@ -275,6 +309,7 @@ mod tests {
             "caller",
             "caller sings",
             "sidecar dials 8111",
+            "policy dials 8111",
             "ami is slow by 3",
             "at told + soon",
             "amel refuses x",
