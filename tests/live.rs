@@ -147,7 +147,7 @@ fn one_broken_thing_at_a_time_is_told_with_its_mend() {
     assert_eq!(errors(&desk), ["E-PBX-DIALPLAN extensions.conf temoin-stop"]);
     look(&desk).ends(1).says("the context `temoin-stop` is not loaded: `#include temoin.conf`");
     lab.cli("dialplan reload").expect("reloaded");
-    lab.cli("dialplan remove extension s@temoin-exempt 3").expect("removed");
+    lab.cli("dialplan remove extension s@temoin-exempt 4").expect("removed");
     assert_eq!(errors(&desk), ["E-PBX-DIALPLAN extensions.conf temoin-exempt"]);
     look(&desk).ends(1).says("the context `temoin-exempt` is of an older Témoin");
     lab.cli("dialplan reload").expect("reloaded");
@@ -155,7 +155,7 @@ fn one_broken_thing_at_a_time_is_told_with_its_mend() {
     let policy = fs::read_to_string(desk.path("policy.toml")).expect("a policy");
     desk.write("policy.toml", policy.replace("agent_stop = \"*9\"", "agent_stop = \"*4\""));
     assert_eq!(errors(&desk), ["E-PBX-DIALPLAN features.conf applicationmap.*4"]);
-    look(&desk).ends(1).says("the code *4 (agent_stop of accueil) is not in features.conf");
+    look(&desk).ends(1).says("the code *4 (pause) does not lead to");
     desk.write("policy.toml", &policy);
 
     // What it says of itself, and of the time: its own words, two of them changed on the way.

@@ -2,21 +2,21 @@
 //! plugin; here are files, their owners and modes, the kind of their file systems and the room on them, the codes that the
 //! policy names, and a clock that was set back. Nothing is changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use temoin_core::desk::Codes;
 use temoin_core::finding::Code;
 use temoin_core::policy::Policy;
 use temoin_core::ports::Clock as _;
-use temoin_core::words::{Function, Word as _};
 
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::fault::Fault;
 use crate::rules::Texts;
-use crate::wiring;
+use crate::{dialplan, wiring};
 
 mod place;
 
@@ -43,29 +43,19 @@ pub async fn look(config: &Config) -> Vec<Fault> {
     faults
 }
 
-/// Codes that the policy tells agents and callers of, and that the PBX does not know.
-fn missing_codes(policy: &Policy, codes: &BTreeSet<String>) -> Vec<Fault> {
-    let mut wanted: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for line in policy.site().lines.values() {
-        for function in Function::ALL.iter().filter(|f| f.is_agents() || **f == Function::Object) {
-            // In the talk the caller's key comes behind a star.
-            let star = if function.is_agents() { "" } else { "*" };
-            if let Some(digits) = line.keys.digits(*function) {
-                wanted
-                    .entry(format!("{star}{digits}"))
-                    .or_default()
-                    .push(format!("{function} of {}", line.name));
-            }
-        }
-    }
-    let missing = wanted.into_iter().filter(|(code, _)| !codes.contains(code));
-    let fault = |(code, uses): (String, Vec<String>)| {
+/// Codes that the policy tells agents and callers of, and that the PBX does not know. Those of the machine (`[codes]`) are
+/// on unless switched off, whether a site needs them or not, and so are not asked for.
+fn missing_codes(policy: &Policy, known: &BTreeSet<String>) -> Vec<Fault> {
+    let wanted = dialplan::codes(policy, &Codes(Default::default()));
+    let missing = wanted.into_iter().filter(|code| !known.contains(&code.digits));
+    let fault = |code: wiring::DialplanCode| {
         let hint = format!(
-            "the code {code} ({}) is not in features.conf: write it into temoin-features.conf, #include that, and `module \
-             reload features`",
-            uses.join(", ")
+            "the code {} ({}) does not lead to Témoin in features.conf: write it there with `temoin dialplan --features`, and \
+             `module reload features`",
+            code.digits, code.name
         );
-        Fault::of("features.conf", Code::PbxDialplan, hint).at(format!("applicationmap.{code}"), None)
+        Fault::of("features.conf", Code::PbxDialplan, hint)
+            .at(format!("applicationmap.{}", code.digits), None)
     };
     missing.map(fault).collect()
 }

@@ -15,9 +15,14 @@ use crate::ami::connection::{Handle, Urgency};
 use crate::ami::frame::{Action, Message};
 
 /// The contexts of the shipped `temoin.conf`, each with an extension and a label or priority that an older one lacks.
-const CONTEXTS: [(&str, &str, &str); 5] = [
+const CONTEXTS: [(&str, &str, &str); 10] = [
     ("temoin-inbound", "s", "there"),
+    ("temoin-outbound", "s", "back"),
+    ("temoin-predial", "s", "1"),
+    ("temoin-answer", "s", "first"),
     ("temoin-code", "s", "1"),
+    ("temoin-note", "s", "1"),
+    ("temoin-step", "s", "1"),
     ("temoin-exempt", "s", "exempt"),
     ("temoin-find", "s", "inherited"),
     ("temoin-stop", "s", "other"),
@@ -74,7 +79,7 @@ fn codes(answer: &Message) -> BTreeSet<String> {
     let code = |value: &str| {
         let (_, rest) = value.split_once('=')?;
         let (code, runs) = rest.trim_start_matches('>').trim().split_once(',')?;
-        runs.contains("temoin-code").then(|| code.trim().to_owned())
+        runs.contains("temoin-").then(|| code.trim().to_owned())
     };
     lines.filter_map(|(_, value)| code(value)).collect()
 }
