@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,7 +39,8 @@ pub(super) struct Bench {
     pub(super) folder: PathBuf,
     pub(super) cli: Cli,
     pub(super) repertoire: Repertoire,
-    lab: Lab,
+    lab: Arc<Mutex<Lab>>,
+    sip: SocketAddr,
     site: Site,
     sidecar: Arc<Mutex<Child>>,
     proxies: Option<Proxies>,
@@ -115,7 +117,8 @@ impl Bench {
             folder,
             cli,
             repertoire,
-            lab,
+            sip: lab.sip,
+            lab: Arc::new(Mutex::new(lab)),
             site: site.clone(),
             sidecar: Arc::new(Mutex::new(child)),
             proxies,
@@ -133,7 +136,7 @@ impl Bench {
 
     /// The URI of a number on this PBX.
     pub(super) fn uri(&self, number: &str) -> String {
-        format!("sip:{number}@{}", self.lab.sip)
+        format!("sip:{number}@{}", self.sip)
     }
 
     /// A phone of the house.
@@ -160,6 +163,10 @@ impl Bench {
                     child.kill();
                     Ok(())
                 }
+                Fate::Ended => {
+                    child.end();
+                    Ok(())
+                }
                 Fate::Frozen => child.freeze(),
                 Fate::Thawed => child.thaw(),
                 Fate::Started => child.start(),
@@ -178,7 +185,44 @@ impl Bench {
             if local { format!("Local/{extension}@extensions/n") } else { format!("PJSIP/{extension}") };
         let command = format!("channel originate {channel} extension {number}@from-agents");
         // The command line waits for nobody to answer.
-        self.lab.cli(&command).map(drop).map_err(|error| error.to_string())
+        lock(&self.lab).cli(&command).map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Kills the PBX as a power cut would, or starts it again.
+    pub(super) async fn pbx(&self, killed: bool) -> Result<(), String> {
+        let lab = Arc::clone(&self.lab);
+        let done = blocking(move || {
+            let mut lab = lock(&lab);
+            if killed {
+                lab.kill9();
+                return Ok(());
+            }
+            lab.restart()
+        });
+        done.await?.map_err(|error| error.to_string())
+    }
+
+    /// Waits until the sidecar has the PBX again.
+    pub(super) async fn watching(&self, limit: Duration) -> Result<(), String> {
+        let deadline = Instant::now() + limit;
+        while !lock(&self.sidecar).watches() {
+            if Instant::now() > deadline {
+                return Err(format!("not within {limit:?}"));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Puts a file in the place of the spool, or the spool back.
+    pub(super) fn spool(&self, gone: bool) -> Result<(), String> {
+        let (spool, away) = (self.folder.join("spool"), self.folder.join("spool-away"));
+        let moved = if gone {
+            fs::rename(&spool, &away).and_then(|()| fs::write(&spool, ""))
+        } else {
+            fs::remove_file(&spool).and_then(|()| fs::rename(&away, &spool))
+        };
+        moved.map_err(|error| format!("the spool: {error}"))
     }
 
     /// Takes, or gives back, the write lock of the index.
@@ -230,6 +274,7 @@ impl Bench {
         };
         match trouble {
             Trouble::Cut => proxy.cut(),
+            Trouble::Split => proxy.split(NonZeroUsize::new(50)),
             Trouble::Refused => {
                 proxy.refuse(true);
                 proxy.cut();
@@ -247,7 +292,7 @@ impl Bench {
         format!(
             "the sidecar's last lines:\n{}\nAsterisk's last lines:\n{}",
             child.log_tail(25),
-            self.lab.log_tail(15)
+            lock(&self.lab).log_tail(15)
         )
     }
 
@@ -268,7 +313,7 @@ impl Bench {
         }
         wrong.extend(self.files_belong().await);
         wrong.extend(self.nobody_in_the_log());
-        let log = fs::copy(self.lab.log(), self.folder.join("asterisk.log"));
+        let log = fs::copy(lock(&self.lab).log(), self.folder.join("asterisk.log"));
         wrong.extend(log.err().map(|error| format!("Asterisk's log: {error}")));
         wrong
     }
@@ -292,7 +337,7 @@ impl Bench {
     }
 
     pub(super) fn sip(&self) -> SocketAddr {
-        self.lab.sip
+        self.sip
     }
 
     async fn spool_empties(&self) -> Option<String> {

@@ -372,7 +372,18 @@ impl Scenario {
                 Err("a policy is everybody's: the scenario must be `alone`".into())
             }
             Act::Link(..) if !self.bench.proxies => Err("the bench has no proxies".into()),
-            Act::At(..) | Act::Link(..) | Act::Policy(_) | Act::Sidecar(_) | Act::Store(_) => Ok(()),
+            Act::Pbx(_) | Act::Spool(_) if !self.alone => {
+                Err("only a scenario that is `alone` may do that".into())
+            }
+            Act::At(..)
+            | Act::Link(..)
+            | Act::Policy(_)
+            | Act::Sidecar(_)
+            | Act::Halt(..)
+            | Act::Watching
+            | Act::Pbx(_)
+            | Act::Spool(_)
+            | Act::Store(_) => Ok(()),
         }
     }
 
