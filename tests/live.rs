@@ -142,7 +142,8 @@ fn one_broken_thing_at_a_time_is_told_with_its_mend() {
     lab.cli("module reload res_ari.so").expect("reloaded");
     assert_eq!(errors(&desk), [""; 0]);
 
-    // What it dials by.
+    // What it dials by; without this module, which Asterisk loads unless told not to, nobody can tell.
+    lab.cli("module load func_dialplan.so").expect("loaded");
     lab.cli("dialplan remove context temoin-stop").expect("removed");
     assert_eq!(errors(&desk), ["E-PBX-DIALPLAN extensions.conf temoin-stop"]);
     look(&desk).ends(1).says("the context `temoin-stop` is not loaded: `#include temoin.conf`");
@@ -192,6 +193,7 @@ fn one_broken_thing_at_a_time_is_told_with_its_mend() {
         fs::set_permissions(&spool, fs::Permissions::from_mode(0o777)).expect("a mode");
         assert_eq!(errors(&desk), [""; 0]);
     }
+    fs::remove_file(&index).expect("removed");
     desk.write("temoin.toml", &good).write("index.alive", "");
     let alive = fs::File::options().write(true).open(desk.path("index.alive")).expect("a file");
     alive.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(7200)).expect("a time");

@@ -151,15 +151,21 @@ mod tests {
 
     #[test]
     fn a_line_that_the_dialplan_would_misread_is_refused() {
-        let line =
-            |name: &str| Line { name: name.into(), numbers: vec!["+33199000001".into()], refuses: true, calls: true };
+        let line = |name: &str| Line {
+            name: name.into(),
+            numbers: vec!["+33199000001".into()],
+            refuses: true,
+            calls: true,
+        };
         let text = lines(&[line("bourse")]).expect("a plain name");
         assert!(
             text.contains("[temoin-line-bourse]\nexten => s,1,Gosub(temoin-inbound,s,1(bourse,refuse))\n"),
             "{text}"
         );
         assert!(
-            text.contains("[temoin-out-bourse]\nexten => s,1,Gosub(temoin-outbound,s,1(bourse,${ARG1},refuse))\n"),
+            text.contains(
+                "[temoin-out-bourse]\nexten => s,1,Gosub(temoin-outbound,s,1(bourse,${ARG1},refuse))\n"
+            ),
             "{text}"
         );
         for name in ["", "a,b", "a)b", "a b", "${X}", "é", &"a".repeat(61)] {

@@ -3,7 +3,8 @@
 //! `Getvar` without a channel reads a function on a channel made for it alone, so that `DIALPLAN_EXISTS` answers to a user
 //! of class `call`; ARI gives it no channel, and `ShowDialPlan` wants the classes `config` or `reporting`. The codes that
 //! are loaded no interface tells with these rights: `GetConfig` (class `system`) tells what the file says, its includes
-//! with it, which is the same after a reload. A user who may use neither is not asked.
+//! with it, which is the same after a reload. Where the user may use neither, or
+//! `func_dialplan.so` is not loaded, nothing is told.
 
 use std::collections::BTreeSet;
 
