@@ -180,7 +180,7 @@ impl Session {
         self.phase = Phase::Talk;
         self.verdict = Some(how);
         if how != Release::Admitted {
-            self.muted = Some("refused");
+            self.muted = Some(super::hook::outcome_of(how));
         }
         self.tell_release(now, how);
         let parties = std::mem::take(&mut self.parties);

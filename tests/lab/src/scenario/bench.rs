@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,6 +28,9 @@ const REST: Duration = Duration::from_secs(60);
 
 /// How the sidecar's own trial of the spool is named.
 const TRIAL: &str = ".temoin-check-";
+
+/// A WAV file without a sample.
+const HEADER: u64 = 44;
 
 /// A customer's telephone that is not on 127.0.0.2: a person's, who wants to hear it himself.
 const VISITOR: &str = "[visitor]\ntype = endpoint\ncontext = from-trunk\nlanguage = fr\ndisallow = all\nallow = alaw,ulaw\n\
@@ -109,7 +112,9 @@ impl Bench {
         for sounds in site.sounds(&folder).iter().chain([&lab.dir().join("data/sounds/fr")]) {
             repertoire.add(sounds).map_err(trouble)?;
         }
-        let spool = SpoolWatch::start(&[&folder.join("spool"), &lab.recordings()]).map_err(trouble)?;
+        let (spool, monitor) = (folder.join("spool"), lab.recordings());
+        let watched: &[&Path] = if needs.foreign { &[&spool] } else { &[&spool, &monitor] };
+        let spool = SpoolWatch::start(watched).map_err(trouble)?;
         let cli = Cli::new(sidecar.clone(), config);
         let child = Child::new(cli.clone(), folder.join("sidecar.log")).map_err(|error| error.to_string())?;
         let bench = Self {
@@ -312,6 +317,7 @@ impl Bench {
             wrong.extend(self.verify().await);
         }
         wrong.extend(self.files_belong().await);
+        wrong.extend(self.foreign_is_empty());
         wrong.extend(self.nobody_in_the_log());
         let log = fs::copy(lock(&self.lab).log(), self.folder.join("asterisk.log"));
         wrong.extend(log.err().map(|error| format!("Asterisk's log: {error}")));
@@ -391,6 +397,27 @@ impl Bench {
         (!strays.is_empty()).then(|| format!("files in the spool that are no segment's: {strays:?}"))
     }
 
+    /// What the PBX recorded by itself, where it was to do so, has no sound in it.
+    fn foreign_is_empty(&self) -> Option<String> {
+        if !self.needs.foreign {
+            return None;
+        }
+        let files = match fs::read_dir(lock(&self.lab).recordings()) {
+            Ok(files) => {
+                files.flatten().map(|entry| (entry.file_name(), entry.metadata())).collect::<Vec<_>>()
+            }
+            Err(error) => return Some(format!("the PBX's own recordings: {error}")),
+        };
+        if files.is_empty() {
+            return Some("the PBX was to begin recordings of its own, and began none".into());
+        }
+        let sounding = |(_, about): &&(_, io::Result<fs::Metadata>)| {
+            about.as_ref().map_or(true, |about| about.len() > HEADER)
+        };
+        let sounding: Vec<_> = files.iter().filter(sounding).collect();
+        (!sounding.is_empty()).then(|| format!("the PBX's own recordings have sound: {sounding:?}"))
+    }
+
     async fn segments(&self) -> Result<Vec<String>, String> {
         let calls = self.cli.json(&["calls", "--limit", "100000"]).await?;
         let mut segments = Vec::new();
@@ -414,13 +441,14 @@ impl Bench {
 }
 
 /// A queue for each phone of the house: `q2011` rings it, `l2011` rings it through a Local channel that stays,
-/// `o2011` through one that is optimised away.
+/// `o2011` through one that is optimised away, `f2011` as FreePBX does.
 fn queues<'a>(extensions: impl Iterator<Item = &'a u16>) -> String {
     let queue = |extension: &u16| {
         format!(
             "[q{extension}](ring)\nmember => PJSIP/{extension}\n[l{extension}](ring)\nmember => \
              Local/{extension}@extensions/n,0,A{extension},PJSIP/{extension}\n[o{extension}](ring)\nmember => \
-             Local/{extension}@extensions,0,A{extension},PJSIP/{extension}\n"
+             Local/{extension}@extensions,0,A{extension},PJSIP/{extension}\n[f{extension}](ring)\nmember => \
+             Local/{extension}@from-queue/n,0,A{extension},PJSIP/{extension}\n"
         )
     };
     extensions.map(queue).collect()
