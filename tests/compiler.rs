@@ -6,5 +6,7 @@ mod cases;
 mod check;
 #[path = "compiler/desk.rs"]
 mod desk;
+#[path = "compiler/dialplan.rs"]
+mod dialplan;
 #[path = "compiler/packs.rs"]
 mod packs;

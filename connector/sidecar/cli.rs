@@ -24,7 +24,7 @@ use crate::fault::Fault;
 use crate::init::{self, InitArgs};
 use crate::papers::{self, PapersArgs};
 use crate::register::{self, RegisterArgs};
-use crate::{authoring, check, dialplan, keep, rules, schema, show, simulate, wiring};
+use crate::{authoring, check, dialplan, halt, keep, rules, schema, show, simulate, wiring};
 
 /// Lawful call recording beside an existing Asterisk.
 #[derive(Debug, Parser)]
@@ -90,6 +90,8 @@ enum Command {
     /// Print what Asterisk includes that depends on policy and configuration: the codes of the talk, and a hook for each
     /// line.
     Dialplan(dialplan::Args),
+    /// Stop recorders while Témoin is dead, but for those of lines that must be recorded: for the service manager.
+    Halt(halt::Args),
     /// Write a first policy and configuration, by a few questions or by flags. What only you can supply is marked TODO(you)
     /// in them, and listed.
     Init(InitArgs),
@@ -234,6 +236,7 @@ async fn command(cli: Cli) -> Outcome {
         Command::Papers(args) => draw_up(&config, json, args).await,
         Command::Register(args) => register::run(&config, args, json).await,
         Command::Dialplan(args) => dialplan::run(&config, json, &args),
+        Command::Halt(args) => halt::run(&config, json, &args).await,
         Command::Init(args) => begin(json, &args),
     }
 }

@@ -146,11 +146,13 @@ fn lines(policy: &Policy, config: &Config) -> Vec<DialplanLine> {
         name: line.name.to_string(),
         numbers: line.numbers.iter().map(ToString::to_string).collect(),
         refuses: refuses(&line.name),
+        calls: line.outbound.is_some(),
     };
     lines.map(line).collect()
 }
 
-/// Codes of the machine that mean something else already: to an agent, or as a customer's own.
+/// Codes of the machine that mean something else to an agent already. A customer's own code may be the same: nobody can
+/// press the other's, and which it was is noted.
 pub(crate) fn look_at_codes(file: &Path, config: &Config, policy: &Policy) -> Vec<Fault> {
     let own = config.codes.codes();
     let text = std::fs::read_to_string(file).unwrap_or_default();
@@ -178,14 +180,9 @@ fn meaning(policy: &Policy, digits: &str) -> Option<String> {
         line.prompts.iter().map(|prompt| &prompt.keys).chain([&line.keys]).map(|k| (k, &line.name))
     });
     keys.find_map(|(keys, line)| {
-        let is = |function: &&Function| match keys.digits(**function) {
-            Some(key) if function.is_agents() => **key == *digits,
-            Some(key) => **function == Function::Object && digits.strip_prefix('*') == Some(&**key),
-            None => false,
-        };
-        let function = Function::ALL.iter().find(is)?;
-        let whose = if function.is_agents() { "" } else { "the customer's own code, `*` and his key " };
-        Some(format!("{whose}`{function}` on the line {line}"))
+        let is = |function: &&Function| keys.digits(**function).is_some_and(|key| **key == *digits);
+        let function = Function::ALL.iter().filter(|function| function.is_agents()).find(is)?;
+        Some(format!("`{function}` on the line {line}"))
     })
 }
 

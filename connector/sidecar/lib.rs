@@ -12,6 +12,7 @@ mod dialplan;
 pub mod engine;
 pub mod explain;
 pub mod fault;
+mod halt;
 pub mod init;
 pub mod keep;
 pub mod live;

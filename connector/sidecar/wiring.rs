@@ -14,6 +14,7 @@ pub use temoin_asterisk::AsteriskConfig;
 pub(crate) use temoin_asterisk::dialplan::{
     Code as DialplanCode, Does, Line as DialplanLine, features, is_plain as plays, lines as hooks,
 };
+use temoin_core::id::CallId;
 use temoin_core::journal::{Entry, What};
 use temoin_core::ports::{Change, Clock, PbxDriver, Store, StoreError, Vault};
 use temoin_core::session::Rules;
@@ -74,6 +75,19 @@ pub(crate) async fn vault_at(of: &VaultConfig) -> anyhow::Result<ObjectVault> {
 /// What the running PBX tells of itself.
 pub(crate) async fn probe(config: &Config) -> temoin_asterisk::Probe {
     temoin_asterisk::probe(&config.asterisk).await
+}
+
+/// Stops the PBX's recorders on customers' legs, but for the calls that are spared. Gives how many were stopped, how many
+/// calls spared, and those whose recorder may still run.
+///
+/// # Errors
+/// The PBX cannot be asked, in words for a person.
+pub(crate) async fn halt(
+    config: &Config,
+    spares: impl AsyncFn(&CallId) -> bool,
+) -> Result<(u32, u32, Vec<CallId>), String> {
+    let halted = temoin_asterisk::halt(&config.asterisk, spares).await?;
+    Ok((halted.stopped, halted.spared, halted.running))
 }
 
 /// Runs until SIGTERM or SIGINT. SIGHUP reads policy and configuration anew.

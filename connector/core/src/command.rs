@@ -99,6 +99,8 @@ pub struct Briefing {
     pub alternative: Option<Media>,
     /// Where the call does not go on.
     pub unavailable: Option<Media>,
+    /// What is played in the talk, as a contract talk begins.
+    pub step: Option<Media>,
     /// One digit each.
     pub object: Option<String>,
     /// Counts only once the announcement was heard.

@@ -30,6 +30,8 @@ struct Stage {
     playing: Option<OrderNo>,
     selected: bool,
     locked: bool,
+    /// How late timers wake on a busy machine.
+    late: SignedDuration,
     pbx: Pbx,
     /// Orders that the PBX has not answered yet.
     unanswered: Vec<OrderNo>,
@@ -64,6 +66,7 @@ impl Stage {
             playing: None,
             selected: true,
             locked: false,
+            late: SignedDuration::ZERO,
             pbx: Pbx::Answers,
             unanswered: Vec::new(),
             segments: Vec::new(),
@@ -80,6 +83,7 @@ impl Stage {
             "the lot does not fall on this call" => return self.selected = false,
             "the journal is locked" => return self.locked = true,
             "the journal is free" => return self.free(),
+            "timers wake a second late" => return self.late = SignedDuration::from_secs(1),
             "the pbx answers" => return self.pbx = Pbx::Answers,
             "the pbx does not answer" => return self.pbx = Pbx::Silent,
             "the channel is gone" => return self.pbx = Pbx::Gone,
@@ -261,7 +265,8 @@ impl Stage {
 
     /// Lets the timers wake that are due before.
     fn until(&mut self, at: Timestamp) {
-        while let Some(wake) = self.session.as_ref().and_then(Session::wake_at).filter(|wake| *wake <= at) {
+        let due = |stage: &Self| Some(stage.session.as_ref()?.wake_at()? + stage.late);
+        while let Some(wake) = due(self).filter(|wake| *wake <= at) {
             // Never twice at one instant.
             self.now = wake.max(self.now + SignedDuration::from_millis(1));
             if self.now > at {

@@ -39,6 +39,8 @@ pub struct Line {
     pub numbers: Vec<String>,
     /// The call must not go on unrecorded.
     pub refuses: bool,
+    /// Agents call customers from it.
+    pub calls: bool,
 }
 
 /// A name that the dialplan would read as something else.
@@ -91,9 +93,12 @@ pub fn lines(lines: &[Line]) -> Result<String, Unnameable> {
         "; Témoin's hooks, one for each line.      #include temoin-lines.conf    behind temoin.conf in extensions.conf\n;\n\
          ; Where a line's calls come in, before Dial or Queue:\n;\n\
          ;   same => n,Gosub(temoin-line-NAME,s,1)\n;\n\
-         ; It returns ADMITTED or UNAVAILABLE. A call that must not go on is refused there (cause 21).\n",
+         ; Where agents call customers from it:\n;\n\
+         ;   same => n,Gosub(temoin-out-NAME,s,1(${EXTEN}))\n\
+         ;   same => n,Dial(PJSIP/${EXTEN}@trunk,60,U(temoin-answer)b(temoin-predial^s^1))\n;\n\
+         ; Both return ADMITTED or UNAVAILABLE. A call that must not go on is refused there (cause 21).\n",
     );
-    for Line { name, numbers, refuses } in lines {
+    for Line { name, numbers, refuses, calls } in lines {
         let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
         // Asterisk's names of contexts end at 79 characters.
         if name.is_empty() || name.len() > 60 || !name.chars().all(plain) {
@@ -107,6 +112,14 @@ pub fn lines(lines: &[Line]) -> Result<String, Unnameable> {
              same => n,Return(${{GOSUB_RETVAL}})\n",
             numbers.join(", ")
         );
+        if *calls {
+            let _ = write!(
+                text,
+                "\n[temoin-out-{name}]\nexten => s,1,Gosub(temoin-outbound,s,1({name},${{ARG1}}{mode}))\n \
+                 same => n,ExecIf($[\"${{GOSUB_RETVAL}}\"=\"REFUSED\"]?Hangup(21))\n \
+                 same => n,Return(${{GOSUB_RETVAL}})\n",
+            );
+        }
     }
     Ok(text)
 }
@@ -138,11 +151,21 @@ mod tests {
 
     #[test]
     fn a_line_that_the_dialplan_would_misread_is_refused() {
-        let line =
-            |name: &str| Line { name: name.into(), numbers: vec!["+33199000001".into()], refuses: true };
+        let line = |name: &str| Line {
+            name: name.into(),
+            numbers: vec!["+33199000001".into()],
+            refuses: true,
+            calls: true,
+        };
         let text = lines(&[line("bourse")]).expect("a plain name");
         assert!(
             text.contains("[temoin-line-bourse]\nexten => s,1,Gosub(temoin-inbound,s,1(bourse,refuse))\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains(
+                "[temoin-out-bourse]\nexten => s,1,Gosub(temoin-outbound,s,1(bourse,${ARG1},refuse))\n"
+            ),
             "{text}"
         );
         for name in ["", "a,b", "a)b", "a b", "${X}", "é", &"a".repeat(61)] {

@@ -101,7 +101,7 @@ async fn look_at_ami(config: &AsteriskConfig, probe: &mut Probe) {
     }
 }
 
-async fn ami_stream(config: &AsteriskConfig) -> std::io::Result<Box<dyn Stream>> {
+pub(crate) async fn ami_stream(config: &AsteriskConfig) -> std::io::Result<Box<dyn Stream>> {
     let tcp = TcpStream::connect((config.ami.host.as_str(), config.ami.port)).await?;
     Ok(match &config.ami.tls {
         Some(tls) => {

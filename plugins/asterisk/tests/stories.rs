@@ -100,6 +100,14 @@ fn wire(action: &str) -> String {
         }
         "spy" => format!("Event: ChanSpyStart\r\n{}\r\n{}", who("Spyer", words[1]), who("Spyee", words[2])),
         "unspy" => format!("Event: ChanSpyStop\r\n{}", who("Spyer", words[1])),
+        "step" => {
+            let found = part("found").map(|short| channel(short).1).unwrap_or_default();
+            let on = who("", part("on").unwrap());
+            format!(
+                "Event: UserEvent\r\n{on}\r\nUserEvent: TemoinStep\r\nStage: {}\r\nFound: {found}",
+                words[1]
+            )
+        }
         "code" => {
             let mut wire =
                 format!("Event: UserEvent\r\n{}\r\nUserEvent: TemoinCode", who("", part("on").unwrap()));

@@ -38,12 +38,13 @@ const AGENTS: RangeInclusive<u16> = 2001..=2199;
 /// Phones of the house that are no agents: 4100 is exempt by the example policies, 2999 is nobody's.
 const OTHERS: [u16; 2] = [4100, 2999];
 
-const TEMPLATES: [(&str, &str); 14] = [
+const TEMPLATES: [(&str, &str); 15] = [
     ("ari.conf", include_str!("../etc/ari.conf")),
     ("asterisk.conf", include_str!("../etc/asterisk.conf")),
     ("confbridge.conf", include_str!("../etc/confbridge.conf")),
     ("extensions.conf", include_str!("../etc/extensions.conf")),
     ("features.conf", include_str!("../etc/features.conf")),
+    ("freepbx.conf", include_str!("../etc/freepbx.conf")),
     ("http.conf", include_str!("../etc/http.conf")),
     ("indications.conf", include_str!("../etc/indications.conf")),
     ("logger.conf", include_str!("../etc/logger.conf")),

@@ -236,7 +236,7 @@ impl Session {
     pub(super) fn released(&mut self, _now: Timestamp) {
         if matches!(self.phase, Phase::Hook(Hook { stage: Stage::Leaving { .. }, .. })) {
             if self.turned_away() {
-                self.muted = Some("refused");
+                self.muted = self.verdict.map(outcome_of);
             }
             self.phase = Phase::Talk;
         }
@@ -278,7 +278,7 @@ impl Session {
         use crate::command::DriverError::{Gone, Refused, Unknown, Unsent};
         match error {
             // It left by itself; a call that was not to go on may have gone on.
-            Gone if self.turned_away() => self.muted = Some("refused"),
+            Gone if self.turned_away() => self.muted = self.verdict.map(outcome_of),
             Gone => {}
             // It was here before, and nothing hangs on this visit.
             _ if matches!(self.phase, Phase::Talk) => {}
@@ -399,14 +399,18 @@ impl Session {
     }
 
     pub(super) fn tell_release(&mut self, now: Timestamp, how: Release) {
-        self.record.outcome = match how {
-            Release::Admitted => "admitted",
-            Release::Refused => "refused",
-            Release::HangUp => "terminated",
-        }
-        .into();
+        self.record.outcome = outcome_of(how).into();
         self.index();
         self.journal(now, What::Released { how, why: why(how).into() });
+    }
+}
+
+/// A call's one word, by how it left the hook.
+pub(super) fn outcome_of(how: Release) -> &'static str {
+    match how {
+        Release::Admitted => "admitted",
+        Release::Refused => "refused",
+        Release::HangUp => "terminated",
     }
 }
 

@@ -87,24 +87,24 @@ impl Session {
                 self.unreadable(now);
                 continue;
             };
+            // A customer's own is marked as his, since an agent may have a code of the same digits.
+            let (code, is_own) = code.strip_prefix(OWN).map_or((&*code, false), |code| (code, true));
             // What was heard of a code that is known was told.
-            if code.starts_with(HEARD) || !self.pressed.insert((code.clone(), at)) {
+            if code.starts_with(HEARD) || !self.pressed.insert((code.to_owned(), at)) {
                 continue;
             }
-            // Nobody can press another's code, so the code itself tells whose it is.
             let facts = self.talk.facts();
             let of = |side, digits: &str| talk::function_of(&rules.policy, facts, side, digits);
-            let agents = of(Side::Agent, &code).map(Meaning::Key);
-            let own = own_code(&code).and_then(|key| of(Side::Caller, key));
+            let agents = of(Side::Agent, code).filter(|_| !is_own).map(Meaning::Key);
+            let own = own_code(code).and_then(|key| of(Side::Caller, key));
             let own = own.filter(|function| *function == Function::Object).map(Meaning::Key);
-            let others = rules.desk.codes.of(&code).map(Meaning::Code);
-            let (by, meaning) = match (agents, own, others) {
-                (Some(agents), ..) => ("agent", Some(agents)),
-                (None, Some(own), _) => ("customer", Some(own)),
-                (None, None, Some(others)) => ("agent", Some(others)),
+            let others = rules.desk.codes.of(code).filter(|_| !is_own).map(Meaning::Code);
+            let (by, meaning) = match (agents, others, own) {
+                (Some(meaning), ..) | (None, Some(meaning), _) => ("agent", Some(meaning)),
+                (None, None, Some(own)) => ("customer", Some(own)),
                 (None, None, None) => ("unknown", None),
             };
-            let heard = notes.next_if(|next| next.as_ref().is_some_and(|(next, _)| is_heard(next, &code)));
+            let heard = notes.next_if(|next| next.as_ref().is_some_and(|(next, _)| is_heard(next, code)));
             if heard.is_some() {
                 self.step_began(now, at);
             }
@@ -217,6 +217,8 @@ fn own_code(code: &str) -> Option<&str> {
     code.strip_prefix('*')
 }
 
+/// Before a code that the customer pressed.
+const OWN: char = 'c';
 /// Before a code that is noted again: what the customer is told of it was heard to its end.
 const HEARD: char = '+';
 

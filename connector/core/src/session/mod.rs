@@ -105,6 +105,8 @@ pub struct Session {
     link: Link,
     /// No segment begins before.
     quiet_until: Option<Timestamp>,
+    /// Until when the last stop was to settle.
+    settled: Option<Timestamp>,
     /// Since when the people who are connected may be recorded, or may be as soon as their lot has fallen.
     since: Option<Timestamp>,
     /// Recorders that would not start.
@@ -282,6 +284,7 @@ impl Session {
             muted: None,
             link: Link::Up,
             quiet_until: None,
+            settled: None,
             since: None,
             failures: 0,
             told_locked: false,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
+use super::step::step_of;
 use super::{Phase, Rules, Session, facts_of};
 use crate::command::{Briefing, Notice, Outcomes, Release, release_of};
 use crate::decide::{self, Announce, decide};
@@ -65,6 +66,7 @@ pub fn brief(dialling: &Dialling, rules: &Rules) -> Briefing {
         refused: sound(Text::Refused),
         alternative: sound(Text::Alternative),
         unavailable: sound(Text::Unavailable),
+        step: step_of(&facts, rules).cloned(),
         object: key(Function::Object),
         accept: key(Function::Accept),
         info_key: key(Function::Info),
@@ -178,7 +180,7 @@ impl Session {
         self.phase = Phase::Talk;
         self.verdict = Some(how);
         if how != Release::Admitted {
-            self.muted = Some("refused");
+            self.muted = Some(super::hook::outcome_of(how));
         }
         self.tell_release(now, how);
         let parties = std::mem::take(&mut self.parties);

@@ -125,6 +125,11 @@ impl Live {
             && people(&self.facts) == people(&wish.facts)
     }
 
+    /// When what now holds began: with what happened, or before, where the law changed its mind and a timer woke late.
+    fn since(&self, changed: Timestamp, now: Timestamp) -> Timestamp {
+        self.changes.filter(|changes| *changes <= now).map_or(changed, |changes| changed.min(changes))
+    }
+
     /// How it ends, if it is not what may be recorded now; `changed`: when that began.
     fn ends(&self, wish: &Result<Wish, Why>, changed: Timestamp) -> Option<Stop> {
         let (ending, cut_tail) = match wish {
@@ -161,7 +166,8 @@ impl Session {
         self.serve(now, &wish);
         let changed = self.changed;
         self.since = match wish {
-            Ok(_) | Err(Why::Drawing) => self.since.or(Some(changed)),
+            // The quiet after a stop is meant; what is lost after it is not.
+            Ok(_) | Err(Why::Drawing) => self.since.or(Some(changed)).max(self.settled),
             Err(_) => None,
         };
         match (&mut self.recorder, wish) {
@@ -173,16 +179,18 @@ impl Session {
             (Recorder::Off | Recorder::Foreign { .. } | Recorder::Opening { durable: false, .. }, _) => {}
             (Recorder::Opening { live, durable: true }, Ok(wish)) if live.is(&wish) => self.start(),
             (Recorder::Opening { .. }, _) => self.never_started(now),
-            (Recorder::Starting(live) | Recorder::Running(live), wish) => match live.ends(&wish, changed) {
-                Some(stop) => self.stop(now, stop),
-                None if live.changes.is_some_and(|changes| now >= changes) => {
-                    live.changes = wish
-                        .ok()
-                        .and_then(|wish| decide::changes_at(&wish.facts, &self.rules.policy))
-                        .filter(|changes| *changes > now);
+            (Recorder::Starting(live) | Recorder::Running(live), wish) => {
+                match live.ends(&wish, live.since(changed, now)) {
+                    Some(stop) => self.stop(now, stop),
+                    None if live.changes.is_some_and(|changes| now >= changes) => {
+                        live.changes = wish
+                            .ok()
+                            .and_then(|wish| decide::changes_at(&wish.facts, &self.rules.policy))
+                            .filter(|changes| *changes > now);
+                    }
+                    None => {}
                 }
-                None => {}
-            },
+            }
             (Recorder::Stopping { live, stop, .. }, wish) => {
                 // Somebody who came in while it was being stopped may be in what is to be kept.
                 let graver = live.ends(&wish, changed).filter(|wanted| {
@@ -364,9 +372,7 @@ impl Session {
             _ => return,
         };
         let quiet_until = after(now, self.rules.desk.timing.settle);
-        self.quiet_until = Some(quiet_until);
-        // This quiet is meant; what is lost after it is not.
-        self.since = self.since.map(|since| since.max(quiet_until));
+        (self.quiet_until, self.settled) = (Some(quiet_until), Some(quiet_until));
         if reply.stopped > expected {
             self.alarm(now, Notice::ForeignRecorder);
         }

@@ -6,13 +6,14 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{Asked, Phase, Session, after};
-use crate::command::{Notice, Order};
+use super::{Asked, Phase, Rules, Session, after};
+use crate::command::{Media, Notice, Order};
 use crate::decide;
 use crate::desk::Text;
 use crate::event::Playback;
+use crate::facts::Facts;
 use crate::journal::What;
 use crate::policy::Prompt;
 use crate::talk::Event;
@@ -29,13 +30,33 @@ pub(super) struct Step {
 
 /// Words of whose end nothing is heard for so long beyond their length were not heard.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(5);
+/// Two readings of one clock, in whole milliseconds, and the last packet that nobody waits for.
+const CLOCKS: SignedDuration = SignedDuration::from_millis(20);
+
+/// What is played as a contract talk begins on the line of a call; nothing where nothing need be said.
+pub(super) fn step_of<'r>(facts: &Facts, rules: &'r Rules) -> Option<&'r Media> {
+    let prompt = prompt_of(facts, rules)?;
+    (!steps_of(facts, rules).is_empty())
+        .then(|| rules.desk.sound(&facts.line, &prompt.language, Text::Contract))?
+}
+
+/// The purposes of a contract talk of which the customer is told as it begins.
+fn steps_of(facts: &Facts, rules: &Rules) -> BTreeSet<Purpose> {
+    let Some(prompt) = prompt_of(facts, rules).filter(|prompt| !prompt.steps.is_empty()) else {
+        return BTreeSet::new();
+    };
+    let mut purposes = decide::of_phase(facts, &rules.policy, words::Phase::ContractTalk);
+    purposes.retain(|purpose| prompt.steps.contains_key(purpose));
+    purposes
+}
+
+fn prompt_of<'r>(facts: &Facts, rules: &'r Rules) -> Option<&'r Prompt> {
+    rules.policy.line(&facts.line)?.prompt(facts.language.as_deref())
+}
 
 impl Session {
     /// Before the call leaves the hook: what the dialplan plays, and by which key the customer objects meanwhile.
     pub(super) fn prepare_step(&mut self) {
-        if self.steps().is_empty() {
-            return;
-        }
         let Some(step) = self.step_sound().cloned() else {
             return;
         };
@@ -56,11 +77,16 @@ impl Session {
     }
 
     pub(super) fn step_ended(&mut self, now: Timestamp, outcome: Playback, at: Timestamp) {
-        if self.step.take_if(|step| step.began <= at).is_none() {
+        let Some(step) = self.step.take_if(|step| step.began <= at) else {
             return;
-        }
+        };
         let begun = self.talk.facts().flags.contains(&Flag::ContractTalk);
+        // A file that breaks off is played to its end, too.
+        let length =
+            self.step_sound().map(|sound| SignedDuration::try_from(sound.length).unwrap_or_default());
+        let whole = length.is_some_and(|length| at.duration_since(step.began) + CLOCKS >= length);
         match outcome {
+            Playback::Heard if !whole => self.step_not_heard(now, Playback::Cut),
             Playback::Heard if begun => self.step_heard(now),
             // The code that asked for it was not taken, or has ended it again.
             Playback::Heard => {}
@@ -103,24 +129,15 @@ impl Session {
         self.alarm(now, Notice::NotAnnounced);
     }
 
-    /// The purposes of a contract talk of which the customer is told as it begins.
     fn steps(&self) -> BTreeSet<Purpose> {
-        let Some(prompt) = self.prompt().filter(|prompt| !prompt.steps.is_empty()) else {
-            return BTreeSet::new();
-        };
-        let phase = words::Phase::ContractTalk;
-        let mut purposes = decide::of_phase(self.talk.facts(), &self.rules.policy, phase);
-        purposes.retain(|purpose| prompt.steps.contains_key(purpose));
-        purposes
+        steps_of(self.talk.facts(), &self.rules)
     }
 
     fn prompt(&self) -> Option<&Prompt> {
-        let line = self.rules.policy.line(&self.record.line)?;
-        line.prompt(self.talk.facts().language.as_deref())
+        prompt_of(self.talk.facts(), &self.rules)
     }
 
-    fn step_sound(&self) -> Option<&crate::command::Media> {
-        let prompt = self.prompt()?;
-        self.rules.desk.sound(&self.record.line, &prompt.language, Text::Contract)
+    fn step_sound(&self) -> Option<&Media> {
+        step_of(self.talk.facts(), &self.rules)
     }
 }

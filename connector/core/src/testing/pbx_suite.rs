@@ -415,6 +415,7 @@ async fn a_customer_who_is_called_is_asked_as_briefed(mut case: Case) {
         refused: None,
         alternative: None,
         unavailable: None,
+        step: None,
         object: Some("1".into()),
         accept: None,
         info_key: None,

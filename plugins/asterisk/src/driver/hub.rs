@@ -233,6 +233,14 @@ impl Hub {
             briefed: Some(ticket.clone()),
             at,
         })]);
+        self.recorded_before(&channel.id);
+    }
+
+    /// The PBX may have begun to record before the customer came to us.
+    fn recorded_before(&mut self, id: &str) {
+        if let Some(at) = self.topology.recorded_since(id) {
+            self.emit([PbxEvent::Call(CallId(id.into()), CallEvent::RecorderStarted { at })]);
+        }
     }
 
     fn ari_event(&mut self, event: &Value) {
@@ -312,7 +320,14 @@ impl Hub {
             }
             HookSign::Digit { .. } | HookSign::Left { .. } => return,
         };
+        let arrived = match &event {
+            PbxEvent::Arrived(arrival) => Some(arrival.call.0.clone()),
+            _ => None,
+        };
         self.emit([event]);
+        if let Some(id) = arrived {
+            self.recorded_before(&id);
+        }
     }
 
     fn link_up(&mut self, link: Link) {

@@ -14,7 +14,7 @@ pub(crate) mod links;
 mod look;
 mod outbound;
 mod playing;
-mod recorder;
+pub(crate) mod recorder;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};

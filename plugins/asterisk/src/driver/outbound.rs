@@ -10,10 +10,13 @@
 //! | 12 | what becomes of the call, a letter each for accepted, silent, objected, unheard: `g`oes on, `a`lternative, `e`nds |
 //! | 13 | `amd` where a machine is to be detected first |
 //! | 14 | the length of the announcement, ms: less played is not heard |
+//! | 15 | the sound with which a contract talk begins |
 
 use temoin_core::command::{Briefing, DriverError, Media};
 use temoin_core::desk::Text;
 use temoin_core::words::Refusal;
+
+use crate::dialplan::is_plain;
 
 /// Longer, and Asterisk cuts a variable that it inherits.
 const LONGEST: usize = 4000;
@@ -46,6 +49,7 @@ pub(super) fn pack(briefing: &Briefing) -> Result<String, DriverError> {
     fields.push(letters.concat());
     fields.push(if briefing.detect_machine { "amd" } else { "" }.into());
     fields.push(announcement.map(|media| media.length.as_millis().to_string()).unwrap_or_default());
+    fields.push(briefing.step.as_ref().map(path).transpose()?.unwrap_or_default());
     let packed = fields.join("|");
     if packed.len() > LONGEST {
         return Err(DriverError::Refused(
@@ -73,7 +77,7 @@ fn letter(refusal: Refusal) -> &'static str {
 }
 
 fn path(media: &Media) -> Result<String, DriverError> {
-    if media.name.chars().all(is_plain) {
+    if is_plain(&media.name) {
         return Ok(media.name.clone());
     }
     Err(DriverError::Refused("a prompt's path has more than letters, digits and /._- in it".into()))
@@ -87,8 +91,4 @@ fn digit(key: &str) -> Result<String, DriverError> {
     Err(DriverError::Refused(
         "a customer's key that is not one digit cannot be asked for when he is called".into(),
     ))
-}
-
-fn is_plain(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-')
 }

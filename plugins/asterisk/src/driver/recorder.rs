@@ -143,7 +143,7 @@ impl Recorders {
 
 /// Stops one after the other, the newest first, until Asterisk says that none is left. `Gone`: the channel is, and with
 /// it every recorder.
-async fn stop_all(
+pub(crate) async fn stop_all(
     handle: Handle,
     call: &CallId,
     first: impl Future<Output = Result<Message, ActionError>>,
@@ -187,6 +187,6 @@ fn mix_monitor(call: &CallId, spool: &std::path::Path, segment: SegmentId) -> Re
     Ok(Action::new("MixMonitor").with("Channel", call.0.as_str()).with("Options", options))
 }
 
-fn stop_action(call: &CallId) -> Action {
+pub(crate) fn stop_action(call: &CallId) -> Action {
     Action::new("StopMixMonitor").with("Channel", call.0.as_str())
 }

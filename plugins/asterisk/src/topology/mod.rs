@@ -46,6 +46,8 @@ struct Channel {
     bridge: Option<String>,
     held: bool,
     agent: Option<String>,
+    /// When each of the recorders on it that run began, as far as we heard of them.
+    recorders: Vec<Timestamp>,
     /// Being transferred away: no party any more, until then.
     leaving: Option<Duration>,
     /// The channels that listen to this one, and those that it listens to.
@@ -90,6 +92,11 @@ impl Topology {
     /// Whether this customer is followed.
     pub fn follows(&self, id: &str) -> bool {
         self.followed.contains_key(id)
+    }
+
+    /// Since when a recorder runs on this channel that was started before anybody followed it.
+    pub fn recorded_since(&self, id: &str) -> Option<Timestamp> {
+        self.channels.get(id)?.recorders.first().copied()
     }
 
     /// Whether this channel has hung up.
@@ -177,13 +184,23 @@ impl Topology {
             }
             Sign::SpyEnded { spyer } => self.end_spying(&spyer.id),
             Sign::Seen(channel) => self.see(channel),
-            Sign::RecorderStarted(channel) if self.follows(&channel.id) => {
-                return told(&channel.id, CallEvent::RecorderStarted { at });
+            Sign::RecorderStarted(channel) => {
+                self.see(channel);
+                if let Some(channel) = self.channels.get_mut(&channel.id) {
+                    channel.recorders.push(at);
+                }
+                if self.follows(&channel.id) {
+                    return told(&channel.id, CallEvent::RecorderStarted { at });
+                }
             }
-            Sign::RecorderStopped(channel) if self.follows(&channel.id) => {
-                return told(&channel.id, CallEvent::RecorderStopped { at });
+            Sign::RecorderStopped(channel) => {
+                if let Some(channel) = self.channels.get_mut(&channel.id) {
+                    channel.recorders.pop();
+                }
+                if self.follows(&channel.id) {
+                    return told(&channel.id, CallEvent::RecorderStopped { at });
+                }
             }
-            Sign::RecorderStarted(_) | Sign::RecorderStopped(_) => {}
             Sign::HungUp(channel) => {
                 if self.hang_up(&channel.id) {
                     return told(&channel.id, CallEvent::Ended { at });

@@ -58,6 +58,8 @@ impl Player {
                 CallEvent::Parties { parties, at } => (at, self.parties(&parties)),
                 CallEvent::RecorderStarted { at } => (at, "recorder started".into()),
                 CallEvent::RecorderStopped { at } => (at, "recorder stopped".into()),
+                CallEvent::StepBegan { at } => (at, "step begins".into()),
+                CallEvent::StepEnded { outcome, at } => (at, format!("step {outcome:?}")),
                 CallEvent::Ended { at } => (at, "ended".into()),
                 CallEvent::Pressed { leg, keys, at } => {
                     let leg = leg.map_or("somebody".into(), |leg| self.short(&leg.0));

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,6 +29,9 @@ const REST: Duration = Duration::from_secs(60);
 /// How the sidecar's own trial of the spool is named.
 const TRIAL: &str = ".temoin-check-";
 
+/// A WAV file without a sample.
+const HEADER: u64 = 44;
+
 /// A customer's telephone that is not on 127.0.0.2: a person's, who wants to hear it himself.
 const VISITOR: &str = "[visitor]\ntype = endpoint\ncontext = from-trunk\nlanguage = fr\ndisallow = all\nallow = alaw,ulaw\n\
                        direct_media = no\ndtmf_mode = auto_info\naors = visitor\n[visitor]\ntype = aor\n";
@@ -38,7 +42,8 @@ pub(super) struct Bench {
     pub(super) folder: PathBuf,
     pub(super) cli: Cli,
     pub(super) repertoire: Repertoire,
-    lab: Lab,
+    lab: Arc<Mutex<Lab>>,
+    sip: SocketAddr,
     site: Site,
     sidecar: Arc<Mutex<Child>>,
     proxies: Option<Proxies>,
@@ -107,7 +112,9 @@ impl Bench {
         for sounds in site.sounds(&folder).iter().chain([&lab.dir().join("data/sounds/fr")]) {
             repertoire.add(sounds).map_err(trouble)?;
         }
-        let spool = SpoolWatch::start(&[&folder.join("spool"), &lab.recordings()]).map_err(trouble)?;
+        let (spool, monitor) = (folder.join("spool"), lab.recordings());
+        let watched: &[&Path] = if needs.foreign { &[&spool] } else { &[&spool, &monitor] };
+        let spool = SpoolWatch::start(watched).map_err(trouble)?;
         let cli = Cli::new(sidecar.clone(), config);
         let child = Child::new(cli.clone(), folder.join("sidecar.log")).map_err(|error| error.to_string())?;
         let bench = Self {
@@ -115,7 +122,8 @@ impl Bench {
             folder,
             cli,
             repertoire,
-            lab,
+            sip: lab.sip,
+            lab: Arc::new(Mutex::new(lab)),
             site: site.clone(),
             sidecar: Arc::new(Mutex::new(child)),
             proxies,
@@ -133,7 +141,7 @@ impl Bench {
 
     /// The URI of a number on this PBX.
     pub(super) fn uri(&self, number: &str) -> String {
-        format!("sip:{number}@{}", self.lab.sip)
+        format!("sip:{number}@{}", self.sip)
     }
 
     /// A phone of the house.
@@ -160,6 +168,10 @@ impl Bench {
                     child.kill();
                     Ok(())
                 }
+                Fate::Ended => {
+                    child.end();
+                    Ok(())
+                }
                 Fate::Frozen => child.freeze(),
                 Fate::Thawed => child.thaw(),
                 Fate::Started => child.start(),
@@ -178,7 +190,44 @@ impl Bench {
             if local { format!("Local/{extension}@extensions/n") } else { format!("PJSIP/{extension}") };
         let command = format!("channel originate {channel} extension {number}@from-agents");
         // The command line waits for nobody to answer.
-        self.lab.cli(&command).map(drop).map_err(|error| error.to_string())
+        lock(&self.lab).cli(&command).map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Kills the PBX as a power cut would, or starts it again.
+    pub(super) async fn pbx(&self, killed: bool) -> Result<(), String> {
+        let lab = Arc::clone(&self.lab);
+        let done = blocking(move || {
+            let mut lab = lock(&lab);
+            if killed {
+                lab.kill9();
+                return Ok(());
+            }
+            lab.restart()
+        });
+        done.await?.map_err(|error| error.to_string())
+    }
+
+    /// Waits until the sidecar has the PBX again.
+    pub(super) async fn watching(&self, limit: Duration) -> Result<(), String> {
+        let deadline = Instant::now() + limit;
+        while !lock(&self.sidecar).watches() {
+            if Instant::now() > deadline {
+                return Err(format!("not within {limit:?}"));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Puts a file in the place of the spool, or the spool back.
+    pub(super) fn spool(&self, gone: bool) -> Result<(), String> {
+        let (spool, away) = (self.folder.join("spool"), self.folder.join("spool-away"));
+        let moved = if gone {
+            fs::rename(&spool, &away).and_then(|()| fs::write(&spool, ""))
+        } else {
+            fs::remove_file(&spool).and_then(|()| fs::rename(&away, &spool))
+        };
+        moved.map_err(|error| format!("the spool: {error}"))
     }
 
     /// Takes, or gives back, the write lock of the index.
@@ -230,6 +279,7 @@ impl Bench {
         };
         match trouble {
             Trouble::Cut => proxy.cut(),
+            Trouble::Split => proxy.split(NonZeroUsize::new(50)),
             Trouble::Refused => {
                 proxy.refuse(true);
                 proxy.cut();
@@ -247,7 +297,7 @@ impl Bench {
         format!(
             "the sidecar's last lines:\n{}\nAsterisk's last lines:\n{}",
             child.log_tail(25),
-            self.lab.log_tail(15)
+            lock(&self.lab).log_tail(15)
         )
     }
 
@@ -267,8 +317,9 @@ impl Bench {
             wrong.extend(self.verify().await);
         }
         wrong.extend(self.files_belong().await);
+        wrong.extend(self.foreign_is_empty());
         wrong.extend(self.nobody_in_the_log());
-        let log = fs::copy(self.lab.log(), self.folder.join("asterisk.log"));
+        let log = fs::copy(lock(&self.lab).log(), self.folder.join("asterisk.log"));
         wrong.extend(log.err().map(|error| format!("Asterisk's log: {error}")));
         wrong
     }
@@ -292,7 +343,7 @@ impl Bench {
     }
 
     pub(super) fn sip(&self) -> SocketAddr {
-        self.lab.sip
+        self.sip
     }
 
     async fn spool_empties(&self) -> Option<String> {
@@ -346,6 +397,27 @@ impl Bench {
         (!strays.is_empty()).then(|| format!("files in the spool that are no segment's: {strays:?}"))
     }
 
+    /// What the PBX recorded by itself, where it was to do so, has no sound in it.
+    fn foreign_is_empty(&self) -> Option<String> {
+        if !self.needs.foreign {
+            return None;
+        }
+        let files = match fs::read_dir(lock(&self.lab).recordings()) {
+            Ok(files) => {
+                files.flatten().map(|entry| (entry.file_name(), entry.metadata())).collect::<Vec<_>>()
+            }
+            Err(error) => return Some(format!("the PBX's own recordings: {error}")),
+        };
+        if files.is_empty() {
+            return Some("the PBX was to begin recordings of its own, and began none".into());
+        }
+        let sounding = |(_, about): &&(_, io::Result<fs::Metadata>)| {
+            about.as_ref().map_or(true, |about| about.len() > HEADER)
+        };
+        let sounding: Vec<_> = files.iter().filter(sounding).collect();
+        (!sounding.is_empty()).then(|| format!("the PBX's own recordings have sound: {sounding:?}"))
+    }
+
     async fn segments(&self) -> Result<Vec<String>, String> {
         let calls = self.cli.json(&["calls", "--limit", "100000"]).await?;
         let mut segments = Vec::new();
@@ -369,13 +441,14 @@ impl Bench {
 }
 
 /// A queue for each phone of the house: `q2011` rings it, `l2011` rings it through a Local channel that stays,
-/// `o2011` through one that is optimised away.
+/// `o2011` through one that is optimised away, `f2011` as FreePBX does.
 fn queues<'a>(extensions: impl Iterator<Item = &'a u16>) -> String {
     let queue = |extension: &u16| {
         format!(
             "[q{extension}](ring)\nmember => PJSIP/{extension}\n[l{extension}](ring)\nmember => \
              Local/{extension}@extensions/n,0,A{extension},PJSIP/{extension}\n[o{extension}](ring)\nmember => \
-             Local/{extension}@extensions,0,A{extension},PJSIP/{extension}\n"
+             Local/{extension}@extensions,0,A{extension},PJSIP/{extension}\n[f{extension}](ring)\nmember => \
+             Local/{extension}@from-queue/n,0,A{extension},PJSIP/{extension}\n"
         )
     };
     extensions.map(queue).collect()

@@ -80,13 +80,22 @@ pub struct Bench {
     pub proxies: bool,
     /// Whether anything may be recorded here; if not, the spool must never have a file.
     pub records: bool,
+    /// The PBX records by itself, too; whatever it begins must be stopped before anybody talks.
+    pub foreign: bool,
     /// No other bench may be at work: what is measured needs the whole machine.
     pub whole_machine: bool,
 }
 
 impl Default for Bench {
     fn default() -> Self {
-        Self { name: "main".into(), sidecar: true, proxies: false, records: true, whole_machine: false }
+        Self {
+            name: "main".into(),
+            sidecar: true,
+            proxies: false,
+            records: true,
+            foreign: false,
+            whole_machine: false,
+        }
     }
 }
 
@@ -372,7 +381,18 @@ impl Scenario {
                 Err("a policy is everybody's: the scenario must be `alone`".into())
             }
             Act::Link(..) if !self.bench.proxies => Err("the bench has no proxies".into()),
-            Act::At(..) | Act::Link(..) | Act::Policy(_) | Act::Sidecar(_) | Act::Store(_) => Ok(()),
+            Act::Pbx(_) | Act::Spool(_) if !self.alone => {
+                Err("only a scenario that is `alone` may do that".into())
+            }
+            Act::At(..)
+            | Act::Link(..)
+            | Act::Policy(_)
+            | Act::Sidecar(_)
+            | Act::Halt(..)
+            | Act::Watching
+            | Act::Pbx(_)
+            | Act::Spool(_)
+            | Act::Store(_) => Ok(()),
         }
     }
 

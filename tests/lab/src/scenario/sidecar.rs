@@ -180,6 +180,11 @@ impl Child {
         self.process.as_mut().is_some_and(|process| process.exited().is_none())
     }
 
+    pub(super) fn watches(&self) -> bool {
+        let log = self.log();
+        log.rfind("watching the PBX") > log.rfind("the link to the PBX is lost")
+    }
+
     pub(super) fn log(&self) -> String {
         let bytes = std::fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()

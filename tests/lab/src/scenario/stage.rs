@@ -161,6 +161,14 @@ impl<'a> Stage<'a> {
                 let args: &[&str] = if *entered { &add } else { &withdraw };
                 self.bench.cli.json(args).await.map(|_| begun)
             }
+            Act::Halt(stopped, spared) => {
+                let said = self.bench.cli.json(&["halt"]).await?;
+                let wanted = serde_json::json!({ "stopped": stopped, "spared": spared, "running": [] });
+                if said == wanted { Ok(begun) } else { Err(format!("it said {said}")) }
+            }
+            Act::Watching => self.bench.watching(limit).await.map(|()| Instant::now()),
+            Act::Pbx(killed) => self.bench.pbx(*killed).await.map(|()| Instant::now()),
+            Act::Spool(gone) => self.bench.spool(*gone).map(|()| begun),
             Act::Sidecar(fate) => self.bench.fate(*fate).await.map(|()| begun),
             Act::Store(locked) => self.bench.store(*locked).await.map(|()| begun),
             Act::Policy(name) => {

@@ -37,11 +37,16 @@ PHONE and PHONE talk DURATION  each hears the other; then by the packets that bo
 PHONE holds | resumes | refers to EXTENSION | hangs up | vanishes
 PHONE speaks HZ | again        another tone than its own; its own
 PHONE goes on at SEQUENCE      its RTP sequence numbers jump
-sidecar is killed | freezes | thaws | starts
+sidecar is killed | ends | freezes | thaws | starts
+sidecar watches                waits until it has the PBX again
+temoin halt stops N and spares N
+                               recorders, while the sidecar is dead
+pbx is killed | starts         as a power cut would; on the same ports
+spool is gone | is back        something else is in its place
 policy is NAME                 one of the scenario's `policies` is built, and in force for new calls. Its instant is
                                what `now` or `minute` stands for in it
 store is locked | is free      another program holds the write lock of the index
-ami | ari is cut | is refused | is swallowed | is slow by DURATION | is well
+ami | ari is cut | is split | is refused | is swallowed | is slow by DURATION | is well
 at MARK + | - DURATION         waits for an instant
 any of these … within DURATION … @MARK";
 
@@ -72,6 +77,14 @@ pub enum Act {
     DoNotCall(String, bool),
     /// To the sidecar.
     Sidecar(Fate),
+    /// Waits until the sidecar has the PBX again.
+    Watching,
+    /// `temoin halt`, and what it says: recorders stopped, calls spared.
+    Halt(u64, u64),
+    /// The PBX is killed (true), or started again.
+    Pbx(bool),
+    /// The spool is gone (true), or back.
+    Spool(bool),
     /// The index's write lock is held by somebody else (true), or free.
     Store(bool),
     /// To a link between sidecar and PBX.
@@ -128,6 +141,8 @@ pub enum Condition {
 pub enum Fate {
     /// `SIGKILL`.
     Killed,
+    /// `SIGTERM`, down to its end.
+    Ended,
     /// `SIGSTOP`.
     Frozen,
     /// `SIGCONT`.
@@ -150,6 +165,8 @@ pub enum Link {
 pub enum Trouble {
     /// Connections are closed; new ones are taken.
     Cut,
+    /// What passes comes in pieces of fifty bytes.
+    Split,
     /// New connections are refused, and those that are there closed.
     Refused,
     /// What the PBX says gets lost, and nobody notices.
@@ -196,12 +213,23 @@ fn act(words: &[&str]) -> Result<Option<Act>, String> {
     let link = |name: &str| if name == "ami" { Link::Ami } else { Link::Ari };
     Ok(match *words {
         ["sidecar", "is", "killed"] => Some(Act::Sidecar(Fate::Killed)),
+        ["sidecar", "watches"] => Some(Act::Watching),
+        ["sidecar", "ends"] => Some(Act::Sidecar(Fate::Ended)),
         ["sidecar", "freezes"] => Some(Act::Sidecar(Fate::Frozen)),
         ["sidecar", "thaws"] => Some(Act::Sidecar(Fate::Thawed)),
         ["sidecar", "starts"] => Some(Act::Sidecar(Fate::Started)),
+        ["temoin", "halt", "stops", stopped, "and", "spares", spared] => {
+            let number = |text: &str| text.parse().map_err(|_| format!("`{text}` is no number"));
+            Some(Act::Halt(number(stopped)?, number(spared)?))
+        }
+        ["pbx", "is", "killed"] => Some(Act::Pbx(true)),
+        ["pbx", "starts"] => Some(Act::Pbx(false)),
+        ["spool", "is", "gone"] => Some(Act::Spool(true)),
+        ["spool", "is", "back"] => Some(Act::Spool(false)),
         ["store", "is", "locked"] => Some(Act::Store(true)),
         ["store", "is", "free"] => Some(Act::Store(false)),
         [at @ ("ami" | "ari"), "is", "cut"] => Some(Act::Link(link(at), Trouble::Cut)),
+        [at @ ("ami" | "ari"), "is", "split"] => Some(Act::Link(link(at), Trouble::Split)),
         [at @ ("ami" | "ari"), "is", "refused"] => Some(Act::Link(link(at), Trouble::Refused)),
         [at @ ("ami" | "ari"), "is", "swallowed"] => Some(Act::Link(link(at), Trouble::Swallowed)),
         [at @ ("ami" | "ari"), "is", "slow", "by", by] => {
@@ -215,7 +243,7 @@ fn act(words: &[&str]) -> Result<Option<Act>, String> {
         ["pbx", "connects", phone, "to", number, "through", "a", "Local", "channel"] => {
             Some(Act::Connect(phone.to_owned(), number.to_owned(), true))
         }
-        ["sidecar" | "policy" | "store" | "ami" | "ari" | "pbx", ..] => None,
+        ["sidecar" | "policy" | "store" | "ami" | "ari" | "pbx" | "spool" | "temoin", ..] => None,
         [name, "must", "not", "be", "called"] => Some(Act::DoNotCall(name.to_owned(), true)),
         [name, "may", "be", "called", "again"] => Some(Act::DoNotCall(name.to_owned(), false)),
         ["at", mark, sign @ ("+" | "-"), by] => {
