@@ -4,7 +4,7 @@
 //! beside what is measured.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use temoin_phone::{Call, CallOptions, Tone, Until, Voice, Way as KeyWay};
@@ -137,9 +137,9 @@ pub async fn run(ground: Arc<Ground>, way: Way, pace: Pace, first: u16) -> Resul
     let before = [Some(asterisk), sidecar, Some(std::process::id())].map(use_of);
     let (machine, memory) = (Machine::now(), sidecar.map_or(0, resident));
 
-    let live = Arc::new(AtomicUsize::new(0));
-    let most = Arc::new((AtomicU32::new(0), AtomicU32::new(0)));
-    let watch = tokio::spawn(watch(Arc::clone(&live), Arc::clone(&most), sidecar));
+    let (live, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let largest = Arc::new(AtomicU32::new(0));
+    let watch = tokio::spawn(watch(Arc::clone(&largest), sidecar));
     let mut ticks = interval(Duration::from_secs_f64(1.0 / pace.rate));
     // A pace that cannot be kept is told, not caught up with.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -147,9 +147,9 @@ pub async fn run(ground: Arc<Ground>, way: Way, pace: Pace, first: u16) -> Resul
     for call in first..first + pace.count {
         ticks.tick().await;
         begun.push(Instant::now());
-        let (ground, live) = (Arc::clone(&ground), Arc::clone(&live));
+        let (ground, live, most) = (Arc::clone(&ground), Arc::clone(&live), Arc::clone(&most));
         calls.spawn(async move {
-            live.fetch_add(1, Ordering::Relaxed);
+            most.fetch_max(live.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
             let taken = play(&ground, way, pace.talk, call).await;
             live.fetch_sub(1, Ordering::Relaxed);
             taken.map_err(|why| format!("call {call}: {why}"))
@@ -176,24 +176,22 @@ pub async fn run(ground: Arc<Ground>, way: Way, pace: Pace, first: u16) -> Resul
         calls: taken,
         failed,
         rate: f64::from(pace.count - 1) / span.max(f64::EPSILON),
-        live: most.0.load(Ordering::Relaxed),
+        live: most.load(Ordering::Relaxed),
         asterisk,
         sidecar,
         phones,
         busy,
-        memory: (memory, u64::from(most.1.load(Ordering::Relaxed))),
+        memory: (memory, u64::from(largest.load(Ordering::Relaxed))),
     })
 }
 
-/// Notes the most calls that were up, and the most memory.
-async fn watch(live: Arc<AtomicUsize>, most: Arc<(AtomicU32, AtomicU32)>, sidecar: Option<u32>) {
+/// Notes the most memory, in kB.
+async fn watch(largest: Arc<AtomicU32>, sidecar: Option<u32>) {
+    let Some(sidecar) = sidecar else { return };
     let mut ticks = interval(Duration::from_millis(100));
     loop {
         ticks.tick().await;
-        let now = u32::try_from(live.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
-        most.0.fetch_max(now, Ordering::Relaxed);
-        let memory = sidecar.map_or(0, resident);
-        most.1.fetch_max(u32::try_from(memory).unwrap_or(u32::MAX), Ordering::Relaxed);
+        largest.fetch_max(u32::try_from(resident(sidecar)).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 }
 

@@ -25,12 +25,13 @@ struct Target {
     of: Way,
 }
 
-/// The parts of a sample below which 50, 95 and 99 of a hundred lie.
+/// The values of a sample below which 50, 95 and 99 of a hundred lie, and the greatest.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Spread {
     p50: f64,
     p95: f64,
     p99: f64,
+    worst: f64,
 }
 
 /// The tables.
@@ -125,7 +126,8 @@ fn meanwhile(all: &[Measured], way: Way) -> String {
     };
     let pass = &measured.pass;
     format!(
-        "cores {:.0} % busy, {:.1} of that Asterisk's and {:.2} of it the sidecar's ms a call; the sidecar's threads waited {:.2} ms a call for a core",
+        "cores {:.0} % busy; a call took {:.1} ms of Asterisk's CPU and {:.2} ms of the sidecar's, whose threads waited \
+         {:.2} ms for a core",
         pass.busy,
         per_call(measured, pass.asterisk.cpu),
         per_call(measured, pass.sidecar.cpu),
@@ -233,10 +235,10 @@ fn to_release(shares: &Shares) -> Vec<f64> {
     shares.to_release.iter().map(|share| share.as_secs_f64() * 1000.0).collect()
 }
 
-/// `p50 / p95 / p99 (how many)`.
+/// `p50 / p95 / p99, worst (how many)`.
 fn shown(values: &[f64]) -> Option<String> {
-    let Spread { p50, p95, p99 } = spread(values)?;
-    Some(format!("{p50:.1} / {p95:.1} / {p99:.1} ({})", values.len()))
+    let Spread { p50, p95, p99, worst } = spread(values)?;
+    Some(format!("{p50:.1} / {p95:.1} / {p99:.1}, {worst:.1} ({})", values.len()))
 }
 
 /// By the nearest rank: each is a value that was measured.
@@ -247,7 +249,7 @@ fn spread(values: &[f64]) -> Option<Spread> {
         let rank = (part * sorted.len() as f64).ceil() as usize;
         sorted.get(rank.max(1) - 1).copied()
     };
-    Some(Spread { p50: rank(0.5)?, p95: rank(0.95)?, p99: rank(0.99)? })
+    Some(Spread { p50: rank(0.5)?, p95: rank(0.95)?, p99: rank(0.99)?, worst: rank(1.0)? })
 }
 
 #[cfg(test)]
@@ -257,8 +259,8 @@ mod tests {
     #[test]
     fn a_spread_is_by_rank() {
         let values: Vec<f64> = (1..=200).rev().map(f64::from).collect();
-        assert_eq!(spread(&values), Some(Spread { p50: 100.0, p95: 190.0, p99: 198.0 }));
-        assert_eq!(spread(&[3.0]), Some(Spread { p50: 3.0, p95: 3.0, p99: 3.0 }));
+        assert_eq!(spread(&values), Some(Spread { p50: 100.0, p95: 190.0, p99: 198.0, worst: 200.0 }));
+        assert_eq!(spread(&[3.0]), Some(Spread { p50: 3.0, p95: 3.0, p99: 3.0, worst: 3.0 }));
         assert_eq!(spread(&[]), None);
     }
 }
