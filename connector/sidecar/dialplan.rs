@@ -89,7 +89,7 @@ pub(crate) fn run(file: &Path, json: bool, args: &Args) -> Outcome {
 }
 
 /// The codes of a policy and a machine: by function, then those of further lines that have other digits for it.
-fn codes(policy: &Policy, own: &Codes) -> Vec<DialplanCode> {
+pub(crate) fn codes(policy: &Policy, own: &Codes) -> Vec<DialplanCode> {
     let mut agents: Vec<(&str, String)> = Vec::new();
     let named = [
         (Function::AgentStop, "pause"),

@@ -1,15 +1,24 @@
 //! `temoin check --live`: what an admin can get wrong on the machine itself. What the PBX tells of itself comes from its
-//! plugin; here are files, their owners and modes, and the room on their file systems. Nothing is changed.
+//! plugin; here are files, their owners and modes, the kind of their file systems and the room on them, the codes that the
+//! policy names, and a clock that was set back. Nothing is changed.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use temoin_core::desk::Codes;
 use temoin_core::finding::Code;
+use temoin_core::policy::Policy;
+use temoin_core::ports::Clock as _;
 
+use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::fault::Fault;
-use crate::wiring;
+use crate::rules::Texts;
+use crate::{dialplan, wiring};
+
+mod place;
 
 /// With less of a file system left than this, and less room than that, somebody is told.
 const LEAST_SHARE: f64 = 0.05;
@@ -20,11 +29,35 @@ pub async fn look(config: &Config) -> Vec<Fault> {
     let probe = wiring::probe(config).await;
     let mut faults: Vec<Fault> = probe.findings.into_iter().map(Fault::from).collect();
     let user = probe.user.as_deref().map_or_else(|| owner_of_pbx(config), User::named);
-    if let Some(user) = user {
-        faults.extend(shared(config, &user));
+    if let Some(user) = &user {
+        faults.extend(shared(config, user));
     }
+    let policy = Texts::read(config).ok().and_then(|texts| texts.policy().ok());
+    if let (Some(policy), Some(codes)) = (&policy, &probe.codes) {
+        faults.extend(missing_codes(policy, codes));
+    }
+    faults.extend(place::taking_away(config, user.map(|user| user.id)));
+    faults.extend(place::kinds(config));
     faults.extend(room(config));
+    faults.extend(place::set_back(config, SystemClock.now()));
     faults
+}
+
+/// Codes that the policy tells agents and callers of, and that the PBX does not know. Those of the machine (`[codes]`) are
+/// on unless switched off, whether a site needs them or not, and so are not asked for.
+fn missing_codes(policy: &Policy, known: &BTreeSet<String>) -> Vec<Fault> {
+    let wanted = dialplan::codes(policy, &Codes(Default::default()));
+    let missing = wanted.into_iter().filter(|code| !known.contains(&code.digits));
+    let fault = |code: wiring::DialplanCode| {
+        let hint = format!(
+            "the code {} ({}) does not lead to Témoin in features.conf: write it there with `temoin dialplan --features`, and \
+             `module reload features`",
+            code.digits, code.name
+        );
+        Fault::of("features.conf", Code::PbxDialplan, hint)
+            .at(format!("applicationmap.{}", code.digits), None)
+    };
+    missing.map(fault).collect()
 }
 
 /// Whether others than its owner and group can read a file with secrets.

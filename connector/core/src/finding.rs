@@ -135,8 +135,12 @@ codes! {
     PbxClock = "E-PBX-CLOCK",
     /// A folder or a sound that the PBX's user cannot use.
     PbxFile = "E-PBX-FILE",
+    /// Contexts or codes that the PBX has not loaded.
+    PbxDialplan = "E-PBX-DIALPLAN",
     /// A file system that is nearly full.
     Disk = "W-DISK",
+    /// A file system that is not made for what lies on it.
+    FileSystem = "W-FILE-SYSTEM",
 }
 
 impl Code {

@@ -1,5 +1,5 @@
-//! The index, counted for the papers: the journal once from its first row, every segment by its state, and the draws of
-//! the policy's campaigns; in pages, so that a large index needs no more memory than a small one.
+//! The index, counted for the papers: the journal once from its first row, every segment by its state, the draws of the
+//! policy's campaigns, and the register; in pages where there are rows to be read, so that a large index needs no more memory than a small one.
 
 use jiff::Timestamp;
 use temoin_core::papers::Figures;
@@ -39,5 +39,6 @@ pub async fn count(store: &dyn Store, policy: &Policy, now: Timestamp) -> Result
     for campaign in policy.site().campaigns.keys() {
         figures.draws(campaign, &store.draws(campaign).await?);
     }
+    figures.register(store.register_counts(now).await?);
     Ok(figures)
 }

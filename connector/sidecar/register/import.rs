@@ -228,6 +228,9 @@ impl Reading<'_> {
     }
 }
 
+/// The number of a line that cannot be used, and why not.
+type BadLine = (u64, String);
+
 /// The lines of a file.
 struct Lines<'r> {
     reading: &'r Reading<'r>,
@@ -238,7 +241,7 @@ struct Lines<'r> {
 
 impl Lines<'_> {
     /// The next line as an entry, or what is wrong with it; none at the end of the file.
-    fn next(&mut self) -> Result<Option<Result<Entry, (u64, String)>>, Failure> {
+    fn next(&mut self) -> Result<Option<Result<Entry, BadLine>>, Failure> {
         let next = self.sheet.read().map_err(|error| self.reading.unreadable(&error))?;
         Ok(match next {
             Next::End => None,
@@ -273,7 +276,7 @@ impl Read for Hashing {
 }
 
 impl Tally {
-    fn note(&mut self, line: Result<Entry, (u64, String)>) {
+    fn note(&mut self, line: Result<Entry, BadLine>) {
         self.lines += 1;
         if let Err(bad) = line {
             self.bad += 1;

@@ -61,7 +61,7 @@ pub(super) async fn list(desk: &Desk, args: ListArgs, json: bool) -> Outcome {
     };
     let mut found = Vec::new();
     let newest = |found: &mut Vec<Entry>| {
-        found.sort_by(|a, b| (b.from, b.id).cmp(&(a.from, a.id)));
+        found.sort_by_key(|entry| std::cmp::Reverse((entry.from, entry.id)));
         found.truncate(args.limit);
     };
     if let Some(number) = &args.number {

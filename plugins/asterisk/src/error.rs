@@ -88,11 +88,18 @@ impl fmt::Display for Place {
     }
 }
 
+/// Older ones lack what recorders and codes are built on, whatever the configuration allows.
+pub(crate) const OLDEST_MAJOR: u32 = 20;
+
+/// The major version: `22.10.1+dfsg` is of 22, and what comes from a repository (`GIT-master-…`) of none.
+pub(crate) fn major(found: &str) -> Option<u32> {
+    let digits = found.strip_prefix("certified/").unwrap_or(found);
+    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
 /// Refuses a version that was never tested: `22.10.1+dfsg`, `certified/20.7-cert3`, `GIT-master-…`.
 pub(crate) fn check_version(found: &str, allow: bool) -> Result<(), StartError> {
-    let digits = found.strip_prefix("certified/").unwrap_or(found);
-    let major = digits.split(|c: char| !c.is_ascii_digit()).next().unwrap_or("").parse::<u32>().ok();
-    if major.is_some_and(|major| TESTED_MAJORS.contains(&major)) {
+    if major(found).is_some_and(|major| TESTED_MAJORS.contains(&major)) {
         return Ok(());
     }
     if allow {

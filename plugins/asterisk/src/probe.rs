@@ -1,7 +1,10 @@
 //! A look at a running Asterisk, for an admin: everything that keeps Témoin from working with it, at once, each with
-//! the file to mend. Changes nothing. What is left out: whether the shipped dialplan and codes are loaded. Neither
-//! interface tells it with the rights of the shipped users (`DIALPLAN_EXISTS` wants a channel); the admin sees it with
-//! `dialplan show temoin-inbound` and `features show`.
+//! the file to mend. Changes nothing. What is left out: whether the codes of `features.conf` were loaded since the file
+//! was changed; no interface tells it with the rights of the shipped users, the admin sees it with `features show`.
+
+mod dialplan;
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use reqwest::Method;
@@ -17,7 +20,7 @@ use crate::ari::rest::Rest;
 use crate::ari::socket::Stream;
 use crate::config::{AsteriskConfig, wait};
 use crate::driver::links::ACTIONS;
-use crate::error::{Place, StartError, TESTED_MAJORS, check_version};
+use crate::error::{OLDEST_MAJOR, Place, StartError, TESTED_MAJORS, check_version, major};
 use crate::tls;
 
 /// The modules without which calls cannot be hooked, recorded or stopped.
@@ -40,6 +43,8 @@ pub struct Probe {
     pub findings: Vec<Finding>,
     /// The user that Asterisk runs as, where it says so.
     pub user: Option<String>,
+    /// The codes that lead to the shipped dialplan, as `features.conf` has them; none where we may not ask.
+    pub codes: Option<BTreeSet<String>>,
 }
 
 /// Looks.
@@ -138,6 +143,7 @@ async fn ask_ami(config: &AsteriskConfig, ami: &Handle, deadline: Instant, probe
                 );
                 probe.tell(file, &format!("{user}.write.{action}"), Code::PbxPermission, hint);
             }
+            dialplan::look(ami, &commands, deadline, probe).await;
         }
         Err(error) => probe.tell(file, user, Code::PbxAway, format!("asking for its rights is {error}")),
     }
@@ -183,7 +189,12 @@ async fn look_at_ari(config: &AsteriskConfig, probe: &mut Probe) {
     }
     let text = |pointer: &str| info.body.pointer(pointer).and_then(Value::as_str);
     let version = text("/system/version").unwrap_or("of an unknown version");
-    if check_version(version, config.allow_untested_version).is_err() {
+    if major(version).is_some_and(|major| major < OLDEST_MAJOR) {
+        let hint = format!(
+            "Asterisk {version} is too old: install {OLDEST_MAJOR} or later; tested are {TESTED_MAJORS:?}"
+        );
+        probe.tell("asterisk.conf", "", Code::PbxVersion, hint);
+    } else if check_version(version, config.allow_untested_version).is_err() {
         let hint = format!("Asterisk {version} was never tested with Témoin; tested are {TESTED_MAJORS:?}");
         probe.tell("asterisk.conf", "", Code::PbxVersion, hint);
     }

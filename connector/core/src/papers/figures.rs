@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::id::SegmentId;
 use crate::journal::{Entry, What};
-use crate::ports::{Drawn, SegmentRecord};
+use crate::ports::{Drawn, RegisterCount, SegmentRecord};
 use crate::segment::State;
 
 /// What the index counts.
@@ -33,6 +33,8 @@ pub struct Figures {
     pub(super) overdue: u64,
     pub(super) campaigns: BTreeMap<String, Lots>,
     pub(super) listened: Vec<Listening>,
+    /// The register's entries of each sort.
+    pub(super) register: Vec<RegisterCount>,
     heard_of: BTreeMap<SegmentId, BTreeSet<String>>,
 }
 
@@ -132,6 +134,14 @@ impl Figures {
             rate: draws.last().map_or(0, |drawn| drawn.ballot.rate),
         };
         self.campaigns.insert(campaign.to_owned(), lots);
+    }
+
+    /// Takes the counts of the register. How a consent was obtained is a text of staff.
+    pub fn register(&mut self, counts: Vec<RegisterCount>) {
+        self.register = counts;
+        for how in self.register.iter_mut().filter_map(|count| count.how.as_mut()) {
+            *how = without_numbers(how);
+        }
     }
 
     /// What a recording that was listened to was made for.

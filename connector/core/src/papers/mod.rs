@@ -11,6 +11,7 @@ mod counted;
 mod figures;
 mod fill;
 mod law;
+mod outbound;
 mod phrases;
 mod site;
 mod template;
@@ -137,10 +138,10 @@ macro_rules! texts {
 fn texts(language: Language) -> &'static [&'static str] {
     match language {
         Language::Fr => {
-            texts!["fr": "D01", "D02", "D03", "D04", "D05", "D06", "D07", "D08", "D09", "D10", "D11", "D18", "D22"]
+            texts!["fr": "D01", "D02", "D03", "D04", "D05", "D06", "D07", "D08", "D09", "D10", "D11", "D18", "D21", "D22"]
         }
         Language::En => {
-            texts!["en": "D01", "D02", "D03", "D04", "D05", "D06", "D07", "D08", "D09", "D10", "D11", "D18", "D22"]
+            texts!["en": "D01", "D02", "D03", "D04", "D05", "D06", "D07", "D08", "D09", "D10", "D11", "D18", "D21", "D22"]
         }
     }
 }
@@ -156,6 +157,7 @@ pub fn draw_up(material: &Material<'_>, language: Language) -> Vec<Paper> {
     law::put(&mut context, material.policy, &cases, &packs, phrases);
     site::put(&mut context, material.policy, &cases, phrases);
     counted::put(&mut context, material.policy, material.figures, phrases);
+    outbound::put(&mut context, material, phrases);
     let origin = Origin {
         on: phrases.date(material.on),
         version: format!("Témoin {}", material.version),

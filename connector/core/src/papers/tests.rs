@@ -37,7 +37,7 @@ fn holes(text: &Text) -> String {
 #[test]
 fn a_paper_has_the_same_sections_and_fields_in_every_language() {
     let [fr, en] = BOTH.map(templates);
-    assert_eq!(fr.len(), 13);
+    assert_eq!(fr.len(), 14);
     for (fr, en) in fr.iter().zip(&en) {
         assert_eq!(bones(fr), bones(en), "{}", fr.head("id"));
     }
@@ -99,6 +99,7 @@ fn every_language_has_the_same_words_and_every_word_of_ours() {
     words("status", all::<crate::words::Status>());
     words("confidence", all::<crate::words::Confidence>());
     words("stratify", all::<crate::words::Stratify>());
+    words("errand", all::<crate::words::Errand>());
     words("direction", all::<crate::words::Direction>());
     for (_, pack) in crate::pack::read(crate::pack::shipped(), &Findings::default()) {
         words("country", pack.territory.iter().map(|territory| territory.as_str()).collect());

@@ -206,13 +206,24 @@ fn recording(entries: &[Entry], asked: &Asked<'_>) -> Option<Scope> {
 
 /// Whether a law of a place where the person may be asks for a consent, and which laws were asked.
 fn laws(policy: &Policy, asked: &Asked<'_>, errand: Errand) -> (bool, Vec<Because>) {
+    let mut leg = Leg::new("called", LegKind::Customer);
+    leg.evidence.extend(origin::evidence(asked.number, asked.line));
+    laws_of(policy, asked.line, leg.whereabouts(asked.line), errand, asked.at)
+}
+
+/// Whether a law of one of these places asks for a consent to calls of a line, and what each says.
+pub(crate) fn laws_of(
+    policy: &Policy,
+    line: &Line,
+    places: impl IntoIterator<Item = Territory>,
+    errand: Errand,
+    at: Timestamp,
+) -> (bool, Vec<Because>) {
     if errand == Errand::Service {
         return (false, Vec::new());
     }
-    let mut leg = Leg::new("called", LegKind::Customer);
-    leg.evidence.extend(origin::evidence(asked.number, asked.line));
     let (mut needed, mut because) = (false, Vec::new());
-    for territory in leg.whereabouts(asked.line) {
+    for territory in places {
         let speaking = speaking(policy, &territory);
         if speaking.is_empty() {
             needed = true;
@@ -220,8 +231,8 @@ fn laws(policy: &Policy, asked: &Asked<'_>, errand: Errand) -> (bool, Vec<Becaus
             continue;
         }
         for (pack, calling) in speaking {
-            let zone = pack.zone.as_ref().unwrap_or(&asked.line.zone);
-            let counts = calling.from.is_none_or(|from| from <= zone.day(asked.at));
+            let zone = pack.zone.as_ref().unwrap_or(&line.zone);
+            let counts = calling.from.is_none_or(|from| from <= zone.day(at));
             let asks = calling.consent == PriorConsent::Prior && counts && !calling.spares.contains(&errand);
             needed |= asks;
             let law = Because::Law {

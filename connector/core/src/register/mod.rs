@@ -18,5 +18,6 @@ mod judge;
 mod tag;
 
 pub use entry::{Consent, ConsentTo, DoNotCall, Entry, Source, State, Subject, Withdrawal};
+pub(crate) use judge::laws_of;
 pub use judge::{Asked, Bar, Because, Dial, Grant, Verdict, judge, proof_ended_by, proof_period};
 pub use tag::{EntryId, NumberTag, RegisterKey};

@@ -39,7 +39,7 @@ mock! {
         async fn story(&self, call: &CallId) -> Result<Vec<Link>, StoreError>;
         async fn chain(&self, after: u64, limit: u32) -> Result<Vec<Link>, StoreError>;
         async fn register(&self, query: RegisterQuery) -> Result<Vec<register::Entry>, StoreError>;
-        async fn register_counts(&self, at: Timestamp) -> Result<Vec<RegisterCount>, StoreError>;
+        async fn register_counts(&self, at: jiff::Timestamp) -> Result<Vec<RegisterCount>, StoreError>;
     }
 }
 
