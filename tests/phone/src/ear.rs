@@ -101,6 +101,13 @@ impl Ear {
         Sound::new(samples, 8000)
     }
 
+    /// The packets of sound that arrived between two instants: when each came, and its samples at 8 kHz.
+    pub fn arrivals(&self, from: Instant, to: Instant) -> Vec<(Instant, Vec<i16>)> {
+        let heard = self.heard();
+        let frames = heard.frames.iter().filter(|f| f.at >= from && f.at < to);
+        frames.map(|f| (f.at, f.decode())).collect()
+    }
+
     /// The level of a frequency in what arrived between two instants, in dBFS; see [`Sound::tone_db`].
     pub fn tone_db(&self, hz: u32, from: Instant, to: Instant) -> f64 {
         self.between(from, to).tone_db(hz, Duration::ZERO, Duration::MAX)
@@ -302,6 +309,10 @@ mod tests {
         assert!((ear.tone_db(600, at(0), at(100)) + 12.0).abs() < 0.3);
         assert_eq!((ear.first_heard(880, start), ear.packets(at(10), at(20))), (Some(at(100)), 10));
         assert_eq!(ear.first_heard(600, at(100)), None);
+        let arrivals = ear.arrivals(at(99), at(101));
+        let second = ear.between(at(100), at(101));
+        assert_eq!(arrivals.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [at(99), at(100)]);
+        assert_eq!(arrivals[1].1, second.samples());
         let jumps: Vec<_> = ear.jumps().iter().map(|j| (j.from, j.to, j.new_source)).collect();
         assert_eq!(jumps, [(149, 64686, false)]);
         // the voice stops: what is missing counts as silence

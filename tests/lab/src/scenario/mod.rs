@@ -23,7 +23,7 @@ mod suite;
 
 pub use file::{Bench, Cast, Expected, Instant, PromptHeard, Scenario, ScenarioError, SegmentExpected};
 pub use judge::CallSeen;
-pub use sidecar::Sidecar;
-pub use site::{Prompts, Site, TEXTS};
+pub use sidecar::{Child, Cli, Sidecar};
+pub use site::{Machine, Prompts, Site, TEXTS};
 pub use step::{Act, Condition, Does, Fate, GRAMMAR, Link, Step, Trouble};
 pub use suite::{Report, Standing, Suite};

@@ -26,9 +26,9 @@ pub struct Sidecar {
     pub prefix_args: Vec<OsString>,
 }
 
-/// Its command line, for one bench.
+/// Its command line, for one configuration.
 #[derive(Clone, Debug)]
-pub(super) struct Cli {
+pub struct Cli {
     sidecar: Sidecar,
     config: PathBuf,
 }
@@ -40,9 +40,9 @@ pub(super) struct Reloads {
     pub(super) refused: usize,
 }
 
-/// One bench's sidecar.
+/// A running sidecar, or one that can be started; it does not outlive this.
 #[derive(Debug)]
-pub(super) struct Child {
+pub struct Child {
     cli: Cli,
     log: PathBuf,
     process: Option<Guarded>,
@@ -51,12 +51,17 @@ pub(super) struct Child {
 }
 
 impl Cli {
-    pub(super) fn new(sidecar: Sidecar, config: PathBuf) -> Self {
+    /// The command line of `sidecar` with this `temoin.toml`.
+    #[must_use]
+    pub fn new(sidecar: Sidecar, config: PathBuf) -> Self {
         Self { sidecar, config }
     }
 
-    /// Runs one command of its own command line to its end.
-    pub(super) async fn ask(&self, args: &[&str]) -> Result<Output, String> {
+    /// Runs one command of its own command line to its end, within 20 s.
+    ///
+    /// # Errors
+    /// It could not be started, or did not end; whatever its status, an output is no error.
+    pub async fn ask(&self, args: &[&str]) -> Result<Output, String> {
         let mut command = tokio::process::Command::from(self.command(args));
         let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
         match tokio::time::timeout(PATIENCE, output).await {
@@ -66,7 +71,10 @@ impl Cli {
     }
 
     /// Runs one command that answers in JSON.
-    pub(super) async fn json(&self, args: &[&str]) -> Result<Value, String> {
+    ///
+    /// # Errors
+    /// As [`Self::ask`], and when what it says is no JSON.
+    pub async fn json(&self, args: &[&str]) -> Result<Value, String> {
         let output = self.ask(&[&["--json"], args].concat()).await?;
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         serde_json::from_str(&out)
@@ -81,7 +89,11 @@ impl Cli {
 }
 
 impl Child {
-    pub(super) fn new(cli: Cli, log: PathBuf) -> Result<Self, LabError> {
+    /// One that does not run yet, and will write its log to the end of this file.
+    ///
+    /// # Errors
+    /// No folder for the socket by which it says that it is ready.
+    pub fn new(cli: Cli, log: PathBuf) -> Result<Self, LabError> {
         let socket = tempfile::Builder::new()
             .prefix("temoin-notify-")
             .tempdir_in("/tmp")
@@ -90,7 +102,10 @@ impl Child {
     }
 
     /// Starts `temoin serve` and waits until it has said `READY=1`. Blocks.
-    pub(super) fn start(&mut self) -> Result<(), LabError> {
+    ///
+    /// # Errors
+    /// It ends, or is not ready after 20 s; with the end of its log.
+    pub fn start(&mut self) -> Result<(), LabError> {
         self.kill();
         let path = self.socket.path().join("notify");
         let _ = std::fs::remove_file(&path);
@@ -118,6 +133,12 @@ impl Child {
         }
     }
 
+    /// Its process id, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Guarded::id)
+    }
+
     /// Kills it as a crash would.
     pub(super) fn kill(&mut self) {
         self.process = None;
@@ -137,7 +158,7 @@ impl Child {
     }
 
     /// Asks it to end, and waits for its status; `None` when it does not run or does not end. Blocks.
-    pub(super) fn end(&mut self) -> Option<i32> {
+    pub fn end(&mut self) -> Option<i32> {
         let _ = self.thaw();
         self.signal(Signal::TERM).ok()?;
         let deadline = Instant::now() + PATIENCE;

@@ -41,13 +41,15 @@ pub enum Prompts {
 
 /// What `temoin.toml` says of the machine.
 #[derive(Clone, Debug)]
-pub(super) struct Machine<'a> {
+pub struct Machine<'a> {
     /// Port of the manager interface, or of the proxy before it.
-    pub(super) ami: u16,
-    pub(super) ami_secret: &'a str,
+    pub ami: u16,
+    /// The secret of the AMI user `temoin`.
+    pub ami_secret: &'a str,
     /// Port of HTTP, or of the proxy before it.
-    pub(super) ari: u16,
-    pub(super) ari_secret: &'a str,
+    pub ari: u16,
+    /// The password of the ARI user `temoin`.
+    pub ari_secret: &'a str,
 }
 
 /// How long a generated prompt is: 60 packets.
@@ -63,7 +65,10 @@ const VANISHING: &str = "vanishing.wav";
 
 impl Site {
     /// Puts the site into a folder; gives the path of its `temoin.toml`.
-    pub(super) fn install(&self, folder: &Path, machine: &Machine<'_>) -> io::Result<PathBuf> {
+    ///
+    /// # Errors
+    /// A file of the site that cannot be read or is no TOML, a folder that cannot be written.
+    pub fn install(&self, folder: &Path, machine: &Machine<'_>) -> io::Result<PathBuf> {
         fs::create_dir_all(folder.join("spool"))?;
         let mut policy = read(&self.folder.join("policy.toml"))?;
         move_campaigns(&mut policy, Zoned::now().date())?;
