@@ -272,3 +272,29 @@ fn what_is_not_usable_is_refused_with_its_mend() {
     }
     register(&desk, &["check", AGREED, "--line", "nowhere"]).ends(3).says("it has accueil");
 }
+
+#[test]
+fn the_paper_counts_what_was_entered_and_names_nobody() {
+    let desk = machine();
+    agree(&desk, AGREED);
+    agree(&desk, UNKNOWN);
+    register(&desk, &["add", REFUSED, "--do-not-call", "request"]).ends(0);
+    register(&desk, &["withdraw", UNKNOWN, "--how", "call"]).ends(0);
+    desk.run(&["papers", "papers", "--language", "en", "--config", "temoin.toml"]).ends(0);
+    let folder = fs::read_dir(desk.path("papers/en")).expect("the papers").flatten();
+    let file = folder
+        .map(|entry| entry.path())
+        .find(|path| path.to_string_lossy().contains("D21") && path.extension().is_some_and(|e| e == "md"))
+        .expect("the evidence of consents");
+    let paper = fs::read_to_string(file).expect("a text");
+    for row in [
+        "| Standing consents to sales calls | 1 |",
+        "| Withdrawn consents, kept as evidence | 1 |",
+        "| Standing entries | 1 |",
+    ] {
+        assert!(paper.contains(row), "{row}: {paper}");
+    }
+    for number in [AGREED, REFUSED, UNKNOWN] {
+        assert!(!paper.contains(&number[4..]), "{paper}");
+    }
+}
