@@ -8,10 +8,12 @@ use jiff::ToSpan as _;
 use serde_json::{Value, json};
 use temoin_core::decide::decide;
 use temoin_core::facts::Facts;
+use temoin_core::id::CallId;
 use temoin_core::pack;
 use temoin_core::policy::Policy;
+use temoin_core::ports::{CallRecord, Change, Store as _};
 use temoin_core::time::Bound;
-use temoin_core::words::Reason;
+use temoin_core::words::{Direction, Reason};
 use tempfile::TempDir;
 
 fn here(file: &str) -> PathBuf {
@@ -387,4 +389,59 @@ fn every_example_policy_can_be_tried() {
             assert_ne!(campaign["total"]["verdict"], "over", "{name}: {campaign:#}");
         }
     }
+}
+
+/// Ten calls of amel in an index as a running Témoin leaves it: three of them drawn at 300 per mille, as from a file.
+#[test]
+fn the_calls_of_our_own_index_are_replayed() {
+    let site = TempDir::new().expect("a folder");
+    let root = env!("CARGO_MANIFEST_DIR");
+    let config = format!(
+        r#"
+policy = '{}'
+sampling_key = "sampling.key"
+store = {{ path = "index.db" }}
+vault = {{ path = "vault", key = "vault.key" }}
+prompts = {{ folder = '{root}/dialplans/sounds' }}
+[asterisk]
+spool = "spool"
+ami = {{ port = 1, user = "temoin", secret = "hush" }}
+ari = {{ url = "http://127.0.0.1:1", user = "temoin", password = "hush" }}
+"#,
+        here("policy.toml").display()
+    );
+    let file = site.path().join("temoin.toml");
+    fs::write(&file, config).expect("a file");
+    let (config, _) = temoin::config::Config::read(&file).expect("a configuration");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let store = temoin::wiring::index(&config).await.expect("an index");
+        let first: jiff::Timestamp = "2026-10-05T08:00:00Z".parse().expect("an instant");
+        let call = |no: i64| {
+            let started = first + no.minutes();
+            Change::Call(CallRecord {
+                id: CallId(format!("1759651200.{no}")),
+                line: "accueil".into(),
+                direction: Direction::Inbound,
+                number: Some("+33199000321".into()),
+                queue: None,
+                agents: vec!["amel".into()],
+                started,
+                talked: Some(started + 10.seconds()),
+                ended: Some(started + 110.seconds()),
+                outcome: "recorded".into(),
+            })
+        };
+        store.commit((0..10).map(call).collect()).await.expect("it lasts");
+    });
+    let output = Command::new(env!("CARGO_BIN_EXE_temoin"))
+        .args(["simulate", "--index", "--json", "--config"])
+        .arg(&file)
+        .output()
+        .expect("the program runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {stderr}"));
+    assert_eq!(told["calls"], 10);
+    let amel = group(&told["policy"]["agents"], "amel", "quality");
+    assert_eq!((&amel["calls"], &amel["recorded"], &amel["seconds"]), (&json!(10), &json!(3), &json!(300)));
 }
