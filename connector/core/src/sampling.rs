@@ -267,14 +267,31 @@ mod tests {
         ] {
             assert_eq!(written.parse::<Draw>().unwrap().to_string(), plain);
         }
-        for bad in ["1", "1.0", "-0.1", "10e-1", ".5", "", "e", "0.5e", "\"0.5\"", "1e-2000", "0x1", "null"] {
+        for bad in [
+            "1", "1.0", "-0.1", "10e-1", ".5", "", "e", "0.5e", "\"0.5\"", "1e-2000", "0x1", "null", "0.x5",
+            "0.5 ",
+        ] {
             assert_eq!(bad.parse::<Draw>(), Err(NotADraw), "{bad:?}");
         }
+        assert_eq!(format!("{:?}", "5e-2".parse::<Draw>().unwrap()), "0.05");
         // As a float this would be 0.3.
         let just_below: Draw = serde_json::from_str("0.29999999999999999999").unwrap();
         assert!(just_below.is_below(300));
         assert_eq!(serde_json::to_string(&just_below).unwrap(), "0.29999999999999999999");
         assert!(!"0.3".parse::<Draw>().unwrap().is_below(300));
+    }
+
+    /// A text from outside asks for no more memory than that, however it is written.
+    #[test]
+    fn a_draw_has_at_most_a_thousand_digits() {
+        let nines = |count| format!("0.{}", "9".repeat(count));
+        // The zero before the point is one of them.
+        for most in [nines(999), "1e-1000".to_owned(), "25e-1000".to_owned()] {
+            assert!(most.parse::<Draw>().is_ok(), "{most}");
+        }
+        for too_long in [nines(1000), nines(1001), "1e-1001".to_owned(), "25e-1001".to_owned()] {
+            assert_eq!(too_long.parse::<Draw>(), Err(NotADraw), "{too_long}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod cast;
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use jiff::{SignedDuration, Timestamp};
 use temoin_core::command::{Command, DriverError, Order, Release, Reply};
@@ -48,18 +48,22 @@ struct Stage {
 enum Pbx {
     Answers,
     Silent,
+    Refuses,
     Gone,
 }
 
 impl Stage {
     fn new() -> Self {
-        let site = include_str!("scripts/site.toml");
-        let own = [("talk.toml", include_str!("scripts/talk.toml"))];
-        let packs: Vec<_> = pack::shipped().iter().copied().chain(own).collect();
-        let policy = Policy::load(("scripts/site.toml", site), &packs).expect("a readable site");
+        // Reading it takes longer than any of the stories.
+        static POLICY: LazyLock<Policy> = LazyLock::new(|| {
+            let site = include_str!("scripts/site.toml");
+            let own = [("talk.toml", include_str!("scripts/talk.toml"))];
+            let packs: Vec<_> = pack::shipped().iter().copied().chain(own).collect();
+            Policy::load(("scripts/site.toml", site), &packs).expect("a readable site")
+        });
         let start: Timestamp = "2026-10-06T09:00:00Z".parse().expect("an instant");
         Self {
-            rules: Arc::new(Rules { policy, desk: cast::desk(), key: DrawKey([7; 32]) }),
+            rules: Arc::new(Rules { policy: POLICY.clone(), desk: cast::desk(), key: DrawKey([7; 32]) }),
             session: None,
             now: start,
             start,
@@ -86,6 +90,7 @@ impl Stage {
             "timers wake a second late" => return self.late = SignedDuration::from_secs(1),
             "the pbx answers" => return self.pbx = Pbx::Answers,
             "the pbx does not answer" => return self.pbx = Pbx::Silent,
+            "the pbx refuses orders" => return self.pbx = Pbx::Refuses,
             "the channel is gone" => return self.pbx = Pbx::Gone,
             "there are no sounds" => {
                 let rules = Arc::get_mut(&mut self.rules).expect("no call has begun");
@@ -362,6 +367,10 @@ impl Stage {
                             answers.push(CallEvent::Done { order: number, reply: Reply::default() })
                         }
                         Pbx::Silent => self.unanswered.push(number),
+                        Pbx::Refuses => answers.push(CallEvent::Failed {
+                            order: number,
+                            error: DriverError::Refused("busy".into()),
+                        }),
                         Pbx::Gone => {
                             answers.push(CallEvent::Failed { order: number, error: DriverError::Gone })
                         }
