@@ -250,6 +250,11 @@ mod tests {
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
         );
         assert_eq!(
+            // A key that fills the block is taken as it is.
+            hex(hmac_sha256(&[0xaa; 64], &[b"A key that fills the block"])),
+            "2d7ce6d4004a56e716ea45e6e4afe3d213ff771cf93c0f585ca302bb1305a296"
+        );
+        assert_eq!(
             hex(hmac_sha256(&[0xaa; 131], &[b"Test Using Larger Than Block-Size Key - Hash Key First"])),
             "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
         );
@@ -312,6 +317,14 @@ mod tests {
         assert_ne!(draw, Draw::keyed(b"k-2026", "autumn", "call-2"));
         assert!(draw.0.len() <= 64);
         assert_eq!(draw.to_string().parse::<Draw>().unwrap(), draw);
+    }
+
+    #[test]
+    fn a_share_that_was_exceeded_is_seen() {
+        let within = |calls, recorded| Count { calls, recorded }.within(200);
+        // A fifth, rounded up.
+        assert!(within(10, 2) && within(11, 3) && within(0, 0));
+        assert!(!within(10, 3) && !within(11, 4) && !within(0, 1));
     }
 
     #[test]

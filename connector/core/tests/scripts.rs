@@ -18,7 +18,7 @@ use temoin_core::journal::What;
 use temoin_core::pack;
 use temoin_core::policy::Policy;
 use temoin_core::ports::{CallRecord, Drawn, SegmentRecord, StoreError};
-use temoin_core::segment::{Segment, State};
+use temoin_core::segment::{Closing, Segment, State};
 use temoin_core::session::{self, DrawKey, Rules, Session};
 use temoin_core::words::Direction;
 
@@ -29,6 +29,8 @@ struct Stage {
     start: Timestamp,
     playing: Option<OrderNo>,
     selected: bool,
+    /// Whether the index can draw.
+    lots: bool,
     locked: bool,
     /// How late timers wake on a busy machine.
     late: SignedDuration,
@@ -69,6 +71,7 @@ impl Stage {
             start,
             playing: None,
             selected: true,
+            lots: true,
             locked: false,
             late: SignedDuration::ZERO,
             pbx: Pbx::Answers,
@@ -92,6 +95,8 @@ impl Stage {
             "the pbx does not answer" => return self.pbx = Pbx::Silent,
             "the pbx refuses orders" => return self.pbx = Pbx::Refuses,
             "the channel is gone" => return self.pbx = Pbx::Gone,
+            "no lot can be drawn" => return self.lots = false,
+            "lots can be drawn" => return self.lots = true,
             "there are no sounds" => {
                 let rules = Arc::get_mut(&mut self.rules).expect("no call has begun");
                 return rules.desk.sounds.clear();
@@ -146,6 +151,17 @@ impl Stage {
             ["the", "prompt", how] => {
                 let order = self.playing.take().expect("a prompt plays");
                 CallEvent::Played { order, outcome: outcome(how), at }
+            }
+            ["the", "oldest", "order", "is", "refused"] => {
+                self.oldest_fails(DriverError::Refused("busy".into()))
+            }
+            ["nobody", "knows", "of", "the", "oldest", "order"] => self.oldest_fails(DriverError::Unknown),
+            ["the", "oldest", "answer", "comes:", stopped, "stopped"] => CallEvent::Done {
+                order: self.unanswered.remove(0),
+                reply: Reply { stopped: stopped.parse().expect("a number"), ..Reply::default() },
+            },
+            ["it", "is", "told", "that", "the", "step", "began", "at", time] => {
+                CallEvent::StepBegan { at: self.seconds(time) }
             }
             ["the", "customer", "presses", keys] => pressed("c", keys, at),
             ["somebody", "presses", keys] => CallEvent::Pressed { leg: None, keys: (*keys).into(), at },
@@ -202,6 +218,10 @@ impl Stage {
         let (session, commands) = Session::begin(self.now, arrival, Arc::clone(&self.rules), [1; 32]);
         self.session = Some(session);
         self.perform(commands);
+    }
+
+    fn oldest_fails(&mut self, error: DriverError) -> CallEvent {
+        CallEvent::Failed { order: self.unanswered.remove(0), error }
     }
 
     /// What waited for the journal is written.
@@ -271,7 +291,9 @@ impl Stage {
     /// Lets the timers wake that are due before.
     fn until(&mut self, at: Timestamp) {
         let due = |stage: &Self| Some(stage.session.as_ref()?.wake_at()? + stage.late);
-        while let Some(wake) = due(self).filter(|wake| *wake <= at) {
+        for woken in 0.. {
+            let Some(wake) = due(self).filter(|wake| *wake <= at) else { break };
+            assert!(woken < 1000, "the timers never rest:\n{}", self.said);
             // Never twice at one instant.
             self.now = wake.max(self.now + SignedDuration::from_millis(1));
             if self.now > at {
@@ -291,6 +313,11 @@ impl Stage {
     fn perform(&mut self, commands: Vec<Command>) {
         let mut answers = Vec::new();
         for command in commands {
+            if let Command::Close(_, Closing { kept, retention, .. }, _)
+            | Command::Amend(_, kept, retention, _) = &command
+            {
+                assert_eq!(retention.delete_by.is_some(), !kept.is_empty(), "what is kept has an end");
+            }
             let text = match command {
                 Command::Journal(entry) => format!("journal: {}", words(&entry.what)),
                 Command::Index(record) => {
@@ -313,7 +340,10 @@ impl Stage {
                         before: Default::default(),
                         selected: self.selected,
                     });
-                    answers.push(CallEvent::Drawn(drawn.collect()));
+                    answers.push(match self.lots {
+                        true => CallEvent::Drawn(drawn.collect()),
+                        false => CallEvent::NotDrawn(StoreError::Unavailable("locked".into())),
+                    });
                     text
                 }
                 Command::Open(segment, _) => {

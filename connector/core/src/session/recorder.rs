@@ -158,6 +158,7 @@ impl Session {
     /// Looks at what is, and at what may be, and brings them together.
     pub(super) fn consider_recorder(&mut self, now: Timestamp) {
         self.quell(now);
+        self.looked = now;
         if matches!(self.phase, Phase::Hook(_) | Phase::Asking(_)) {
             return;
         }

@@ -86,7 +86,6 @@ impl Session {
     }
 
     pub(super) fn wish(&mut self, now: Timestamp) -> Result<Wish, Why> {
-        self.looked = now;
         // Who is there is known even where nothing is recorded: an objection erases what was.
         let seated = self.seat();
         if let Some(why) = self.muted {
