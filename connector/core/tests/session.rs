@@ -141,6 +141,20 @@ fn answer(
     }
 }
 
+/// The shell forgets a call that is over: not before the customer is gone, nor while a lot of it may still fall.
+#[test]
+fn a_call_is_over_when_nothing_of_it_can_happen() {
+    let rules = Arc::new(rules("fr-1"));
+    let (mut session, _) = Session::begin(start(), cast::arrival(start()), rules, [1; 32]);
+    assert!(!session.is_over(), "in the hook");
+    let at = start() + SignedDuration::from_secs(1);
+    let commands = session.step(at, CallEvent::Parties { parties: vec![Who::Amel.party(false)], at });
+    assert!(!session.is_over(), "in the talk");
+    assert!(commands.iter().all(|command| !matches!(command, Command::Draw(_))), "he left the hook alone");
+    session.step(at, CallEvent::Ended { at });
+    assert!(session.is_over(), "gone, and nothing is recorded");
+}
+
 /// Two calls may begin in one millisecond: their files must not be one.
 #[test]
 fn calls_that_begin_at_once_have_segments_of_their_own() {
