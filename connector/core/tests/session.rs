@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use cast::Who;
 use jiff::{SignedDuration, Timestamp};
-use temoin_core::command::Command;
+use temoin_core::command::{Command, Order, Reply};
 use temoin_core::desk::{DeskLine, Machine};
 use temoin_core::event::{CallEvent, Dialling};
 use temoin_core::id::{LegId, SegmentId};
@@ -121,7 +121,6 @@ fn answer(
     command: Command,
     opened: &mut Vec<SegmentId>,
 ) -> Vec<Command> {
-    use temoin_core::command::{Order, Reply};
     use temoin_core::event::Playback;
     use temoin_core::ports::Drawn;
     match command {
@@ -153,6 +152,26 @@ fn a_call_is_over_when_nothing_of_it_can_happen() {
     assert!(commands.iter().all(|command| !matches!(command, Command::Draw(_))), "he left the hook alone");
     session.step(at, CallEvent::Ended { at });
     assert!(session.is_over(), "gone, and nothing is recorded");
+}
+
+/// The dead-man timer is beaten while the caller is in the hook, one request at a time, and left alone afterwards.
+#[test]
+fn the_timer_is_beaten_until_the_call_is_given_back() {
+    let rules = Arc::new(rules("fr-1"));
+    let (mut session, mut commands) = Session::begin(start(), cast::arrival(start()), rules, [1; 32]);
+    let mut beats = Vec::new();
+    for second in 1..=8 {
+        let now = start() + SignedDuration::from_secs(second);
+        commands = session.step(now, CallEvent::Woken);
+        for command in std::mem::take(&mut commands) {
+            if let Command::Order(order, Order::Beat) = command {
+                beats.push(second);
+                commands.extend(session.step(now, CallEvent::Done { order, reply: Reply::default() }));
+            }
+        }
+    }
+    assert_eq!(beats, [2, 4, 6, 8], "every 1.3 s, by a clock that ticks in seconds");
+    assert!(commands.is_empty());
 }
 
 /// Two calls may begin in one millisecond: their files must not be one.
