@@ -158,7 +158,7 @@ impl Stage {
             ["nobody", "knows", "of", "the", "oldest", "order"] => self.oldest_fails(DriverError::Unknown),
             ["the", "oldest", "answer", "comes:", stopped, "stopped"] => CallEvent::Done {
                 order: self.unanswered.remove(0),
-                reply: Reply { stopped: stopped.parse().expect("a number"), ..Reply::default() },
+                reply: Reply { stopped: stopped.parse().expect("a number") },
             },
             ["it", "is", "told", "that", "the", "step", "began", "at", time] => {
                 CallEvent::StepBegan { at: self.seconds(time) }
