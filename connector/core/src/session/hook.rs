@@ -293,6 +293,25 @@ impl Session {
         }
     }
 
+    /// The link was lost while he was asked: what he pressed meanwhile is noted nowhere. Where he may say no he may have
+    /// said it, so nothing of the call is recorded; a line whose calls must not go on unrecorded does not go on.
+    pub(super) fn hook_unheard(&mut self) {
+        let Phase::Hook(hook) = &mut self.phase else {
+            return;
+        };
+        let facts = self.talk.facts();
+        let line = self.rules.policy.line(&self.record.line);
+        let keys = line.map(|line| line.keys_in(facts.language.as_deref()));
+        let may_object = keys.is_some_and(|keys| keys.digits(Function::Object).is_some());
+        if !may_object || matches!(hook.stage, Stage::Leaving { .. }) {
+            return;
+        }
+        self.muted = Some("hook-unheard");
+        if self.rules.desk.unavailable(&self.record.line) == Unavailable::Refuse {
+            hook.proof = Proof::Failed;
+        }
+    }
+
     fn announced(&mut self, now: Timestamp) {
         if let Some(gate) = self.told_of_purposes(now) {
             let until = after(now, self.rules.desk.timing.wait(gate));
