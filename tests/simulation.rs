@@ -1,11 +1,11 @@
-//! The whole program on fakes: 100,000 calls in small worlds, each with its own seed, a clock that goes as fast as the
-//! worlds do, and everything going wrong that may go wrong.
+//! The whole program on fakes: calls by the ten thousand in small worlds, each with its own seed, a clock that goes as fast
+//! as the worlds do, and everything going wrong that may go wrong.
 //!
 //! `core/tests/laws` holds single sessions against the laws; here everything runs that `temoin serve` runs (the calls, the
 //! writer, the keeper, the sweeper), is killed and started again, beside a PBX that knows the truth. What is kept is
 //! listened to: each sample says when it was heard.
 //!
-//! - `TEMOIN_SIM_CALLS=20000` plays so many calls; default 100,000.
+//! - `TEMOIN_SIM_CALLS=100000` plays so many calls, as `.ci/run` does; default 20,000.
 //! - `TEMOIN_SIM_SEED=…` plays one world alone, and tells more. A failure prints the line to be typed.
 
 #[path = "simulation/caller.rs"]
@@ -36,6 +36,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use chance::Chance;
 use oracle::Seen;
+use shelf::Wrong;
 use world::Outcome;
 
 /// Calls in a world.
@@ -48,7 +49,7 @@ fn everything_holds_whatever_happens() {
     if let Some(seed) = number("TEMOIN_SIM_SEED") {
         return alone(seed);
     }
-    let calls = number("TEMOIN_SIM_CALLS").unwrap_or(100_000) as usize;
+    let calls = number("TEMOIN_SIM_CALLS").unwrap_or(20_000) as usize;
     let mut seeds = Chance::new(BASE);
     let seeds: Vec<u64> = (0..calls.div_ceil(CALLS)).map(|_| seeds.next()).collect();
     let seen = play_all(&seeds);
@@ -84,6 +85,24 @@ fn lots_fall_as_often_as_they_must(seen: &Seen, (lots, drawn): (&str, &str), rat
     assert!(off <= 4.0 * deviation + 1.0, "{drawn} of {lots} lots fell, and {wanted} should have");
 }
 
+/// A judge who sees nothing would prove nothing: each promise that the fakes break on purpose turns worlds red.
+#[test]
+fn what_is_wrong_is_seen() {
+    let wrongs = [
+        (Wrong::AmendsAreLost, "was to be erased"),
+        (Wrong::AllAreDrawn, "it was not drawn"),
+        (Wrong::NothingIsShredded, "the vault has"),
+        (Wrong::HeardTooEarly, "its customer was told at"),
+        (Wrong::PartiesAreNotTold, truth::STRANGER),
+    ];
+    for (wrong, expected) in wrongs {
+        let mut seeds = Chance::new(BASE ^ 2);
+        let mut worlds = (0..12).map(|_| world::play_wrong(seeds.next(), 60, Some(wrong)));
+        let seen = worlds.any(|world| world.faults.iter().any(|fault| fault.contains(expected)));
+        assert!(seen, "{wrong:?} is not seen");
+    }
+}
+
 /// What fails can be played again: the same calls, the same faults, the same journal.
 #[test]
 fn a_seed_tells_the_whole_world() {
@@ -114,9 +133,8 @@ fn play_all(seeds: &[u64]) -> Seen {
         while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::SeqCst))
             && !failed.load(Ordering::SeqCst)
         {
-            let outcome = std::panic::catch_unwind(|| world::play(*seed, CALLS)).unwrap_or_else(|_| Outcome {
-                faults: vec!["the world panics; see above".into()],
-                ..Outcome::default()
+            let outcome = std::panic::catch_unwind(|| world::play(*seed, CALLS)).unwrap_or_else(|_| {
+                Outcome { faults: vec!["the world panics; see above".into()], ..Outcome::default() }
             });
             let mut total = total.lock().expect("no other thread fell");
             total.0.add(&outcome.seen);

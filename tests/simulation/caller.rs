@@ -37,7 +37,8 @@ pub async fn call(pbx: Arc<Pbx>, call: CallId, line: Line, mut chance: Chance, m
 /// A call to a customer, to its end.
 pub async fn called(pbx: Arc<Pbx>, call: CallId, line: Line, mut chance: Chance, manners: Manners) {
     let leg = CallId(format!("dials-{call}"));
-    let Some(briefing) = pbx.dial(&leg, line).await.filter(|briefing| briefing.how == Release::Admitted) else {
+    let Some(briefing) = pbx.dial(&leg, line).await.filter(|briefing| briefing.how == Release::Admitted)
+    else {
         return;
     };
     pause(&mut chance, 100, 2000).await;
@@ -151,7 +152,8 @@ async fn act(pbx: &Arc<Pbx>, call: &CallId, line: Line, chance: &mut Chance, man
         53..=57 if is_talking => pbx.code(call, None, "*4"),
         // Transfers, at once or with a ringing telephone between.
         58..=70 => {
-            let to = chance.weighted(&[(40, Who::Amel), (30, Who::Bruno), (20, Who::Exempt), (10, Who::Stranger)]);
+            let to =
+                chance.weighted(&[(40, Who::Amel), (30, Who::Bruno), (20, Who::Exempt), (10, Who::Stranger)]);
             if chance.is(60) {
                 pbx.bridge(call, &[], false);
                 pause(chance, 10, 300).await;

@@ -11,12 +11,14 @@ pub struct WorldClock {
     begun: tokio::time::Instant,
     base: Timestamp,
     ahead: Mutex<SignedDuration>,
+    /// When it was set.
+    set: Mutex<Vec<i64>>,
 }
 
 impl WorldClock {
     /// Shows `base` now.
     pub fn new(base: Timestamp) -> Self {
-        Self { begun: tokio::time::Instant::now(), base, ahead: Mutex::default() }
+        Self { begun: tokio::time::Instant::now(), base, ahead: Mutex::default(), set: Mutex::default() }
     }
 
     /// Milliseconds since the world began, whatever the clock was set to: the time of the truth.
@@ -32,6 +34,13 @@ impl WorldClock {
     /// Somebody sets it.
     pub fn step(&self, by: SignedDuration) {
         *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) += by;
+        self.set.lock().unwrap_or_else(PoisonError::into_inner).push(self.ms());
+    }
+
+    /// Whether it was set in between.
+    pub fn was_set(&self, from: i64, until: i64) -> bool {
+        let set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
+        set.iter().any(|at| from <= *at && *at <= until)
     }
 }
 

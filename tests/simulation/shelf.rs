@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use temoin_core::id::{CallId, SegmentId};
-use temoin_core::journal::Link;
+use temoin_core::journal::{Link, What};
 use temoin_core::ports::{
     Ballot, CallQuery, CallRecord, Change, Drawn, RegisterCount, RegisterQuery, SegmentQuery, SegmentRecord,
     Store, StoreError, Vault, VaultError,
@@ -18,6 +18,21 @@ use temoin_core::register::Entry;
 use temoin_core::segment::Sealed;
 use temoin_core::testing::{MemoryStore, MemoryVault};
 
+/// A promise that is broken, so that it can be seen that the judge sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// The index forgets what an objection takes away.
+    AmendsAreLost,
+    /// Every call counts as drawn.
+    AllAreDrawn,
+    /// The vault keeps what is shredded.
+    NothingIsShredded,
+    /// The PBX says that a prompt was heard when it begins.
+    HeardTooEarly,
+    /// The PBX does not tell who comes in.
+    PartiesAreNotTold,
+}
+
 /// What lies on the disk, and how the disk is.
 #[derive(Debug)]
 pub struct Disk {
@@ -25,12 +40,13 @@ pub struct Disk {
     pub vault: MemoryVault,
     /// Milliseconds that it takes before, and after.
     pub slow: AtomicU64,
+    pub wrong: Option<Wrong>,
 }
 
 impl Disk {
-    pub fn new() -> Self {
+    pub fn new(wrong: Option<Wrong>) -> Self {
         let store = MemoryStore::new("node-1", "site-1");
-        Self { store, vault: MemoryVault::default(), slow: AtomicU64::new(0) }
+        Self { store, vault: MemoryVault::default(), slow: AtomicU64::new(0), wrong }
     }
 }
 
@@ -70,14 +86,27 @@ impl Shelf {
     }
 }
 
+/// Whether somebody takes back what was recorded.
+fn takes_back(change: &Change) -> bool {
+    let Change::Journal(entry) = change else { return false };
+    matches!(&entry.what, What::Amended { why, .. } if why == "objected" || why == "private-call")
+}
+
 #[async_trait]
 impl Store for Shelf {
-    async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+    async fn commit(&self, mut changes: Vec<Change>) -> Result<(), StoreError> {
+        if self.disk.wrong == Some(Wrong::AmendsAreLost) && changes.iter().any(takes_back) {
+            changes.retain(|change| !matches!(change, Change::Amend(..)));
+        }
         self.ask(self.disk.store.commit(changes)).await
     }
 
     async fn draw(&self, ballots: Vec<Ballot>) -> Result<Vec<Drawn>, StoreError> {
-        self.ask(self.disk.store.draw(ballots)).await
+        let mut drawn = self.ask(self.disk.store.draw(ballots)).await?;
+        if self.disk.wrong == Some(Wrong::AllAreDrawn) {
+            drawn.iter_mut().for_each(|drawn| drawn.selected = true);
+        }
+        Ok(drawn)
     }
 
     async fn draws(&self, campaign: &str) -> Result<Vec<Drawn>, StoreError> {
@@ -124,7 +153,10 @@ impl Vault for Shelf {
     }
 
     async fn shred(&self, id: SegmentId) -> Result<(), VaultError> {
-        self.ask(self.disk.vault.shred(id)).await
+        match self.disk.wrong {
+            Some(Wrong::NothingIsShredded) => Ok(()),
+            _ => self.ask(self.disk.vault.shred(id)).await,
+        }
     }
 
     async fn check(&self, id: SegmentId, sealed: &Sealed) -> Result<(), VaultError> {

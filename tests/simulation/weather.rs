@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use temoin_core::session::Rules;
 use tokio::time::sleep;
 
@@ -19,6 +20,8 @@ pub struct Weather {
     pub deaths: bool,
     pub reloads: bool,
     pub foreign: bool,
+    /// Somebody sets the clock.
+    pub clock: bool,
 }
 
 impl Weather {
@@ -34,6 +37,7 @@ impl Weather {
             deaths: chance.is(50),
             reloads: chance.is(30),
             foreign: chance.is(30),
+            clock: chance.is(20),
         }
     }
 
@@ -52,6 +56,7 @@ impl Weather {
             (self.deaths, Fault::Death),
             (self.deaths && self.disk, Fault::DeathWithoutDisk),
             (self.reloads, Fault::Reload),
+            (self.clock, Fault::ClockSet),
         ];
         kinds.into_iter().filter(|(may, _)| *may).map(|(_, fault)| fault).collect()
     }
@@ -70,6 +75,7 @@ enum Fault {
     Death,
     DeathWithoutDisk,
     Reload,
+    ClockSet,
 }
 
 /// So long after a fault nobody demands anything: what failed is tried again within it.
@@ -149,6 +155,13 @@ async fn strike(
             sleep(Duration::from_millis(chance.range(0, 1000))).await;
             disk.store.away(false);
             pbx.trouble(from - 500, clock.ms() + AFTER);
+            return sidecar;
+        }
+        Fault::ClockSet => {
+            let by = SignedDuration::from_millis(lasts as i64);
+            clock.step(if chance.is(50) { by } else { -by });
+            // What waits for an instant waits longer, even for that of the dead-man timer.
+            pbx.trouble(from - 6000, from + 6000 + lasts as i64);
             return sidecar;
         }
         Fault::Reload => {

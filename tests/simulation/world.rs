@@ -20,7 +20,7 @@ use crate::clock::WorldClock;
 use crate::oracle::{self, Seen};
 use crate::pbx::Pbx;
 use crate::plant::{Ground, SITE, Sidecar, rules};
-use crate::shelf::Disk;
+use crate::shelf::{Disk, Wrong};
 use crate::truth::LINES;
 use crate::weather::{self, Weather};
 
@@ -37,30 +37,39 @@ pub struct Outcome {
 
 /// Plays the world of a seed.
 pub fn play(seed: u64, calls: usize) -> Outcome {
+    play_wrong(seed, calls, None)
+}
+
+/// The same with something that must not be.
+pub fn play_wrong(seed: u64, calls: usize, wrong: Option<Wrong>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .max_blocking_threads(1)
         .build()
         .expect("a runtime");
-    runtime.block_on(world(seed, calls))
+    runtime.block_on(world(seed, calls, wrong))
 }
 
 /// Everything that waits is done within this.
-const QUIET: Duration = Duration::from_secs(900);
+const QUIET: Duration = Duration::from_secs(240);
 
-async fn world(seed: u64, calls: usize) -> Outcome {
+async fn world(seed: u64, calls: usize, wrong: Option<Wrong>) -> Outcome {
     let mut chance = Chance::new(seed);
     let dir = folder();
     std::fs::create_dir(dir.path().join("spool")).expect("a folder");
-    let weather = Weather::of(&mut chance);
-    let clock = Arc::new(WorldClock::new(beginning(&mut chance)));
+    let midnight = chance.is(25);
+    let mut weather = Weather::of(&mut chance);
+    // Of a clock that is set, nobody can say when midnight is.
+    weather.clock &= !midnight;
+    let clock = Arc::new(WorldClock::new(beginning(&mut chance, midnight)));
     let pbx = Pbx::new(Arc::clone(&clock), dir.path().join("spool"), chance.branch());
+    pbx.moods(|moods| moods.wrong = wrong);
     let key = [chance.next() as u8; 32];
     let other = SITE.replace("version = \"fr-1\"", "version = \"fr-2\"");
     let policies = [SITE, &other].map(|text| Arc::new(rules(text, key)));
     let (rules, _) = watch::channel(Arc::clone(&policies[0]));
-    let ground = Ground { clock, disk: Arc::new(Disk::new()), pbx, rules, dir: dir.path().to_owned() };
+    let ground = Ground { clock, disk: Arc::new(Disk::new(wrong)), pbx, rules, dir: dir.path().to_owned() };
     let sidecar = Sidecar::start(&ground);
 
     let left = Arc::new(AtomicUsize::new(calls));
@@ -136,7 +145,10 @@ async fn quiet(ground: &Ground) -> Vec<String> {
         for state in [State::Open, State::Closed, State::Doomed] {
             let rows = ground.disk.store.segments(SegmentQuery::In(state, u32::MAX)).await.expect("segments");
             under_way.extend(rows.iter().map(|row| {
-                format!("{} of {} is still {state:?} after everything was quiet", row.segment.id, row.segment.call)
+                format!(
+                    "{} of {} is still {state:?} after everything was quiet",
+                    row.segment.id, row.segment.call
+                )
             }));
         }
         if under_way.is_empty() {
@@ -152,8 +164,7 @@ async fn quiet(ground: &Ground) -> Vec<String> {
 }
 
 /// A working day; in some worlds the last minutes of one, and of a campaign.
-fn beginning(chance: &mut Chance) -> Timestamp {
-    let midnight = chance.is(25);
+fn beginning(chance: &mut Chance, midnight: bool) -> Timestamp {
     let text = if midnight { "2026-10-06T21:59:35Z" } else { "2026-10-05T08:30:00Z" };
     let start: Timestamp = text.parse().expect("an instant");
     start + SignedDuration::from_millis(chance.range(0, 20_000) as i64)

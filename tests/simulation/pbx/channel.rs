@@ -11,6 +11,7 @@ use temoin_core::words::Direction;
 use tokio::sync::Notify;
 
 use super::{Pbx, State, Tape, Who};
+use crate::shelf::Wrong;
 use crate::tape;
 use crate::truth::{Line, Truth};
 
@@ -37,6 +38,8 @@ pub struct Channel {
     pub(super) contract: bool,
     /// What is said to the customer as a contract talk begins.
     pub(super) step: Option<Duration>,
+    /// Until when he is being told so.
+    pub(super) said_until: i64,
     /// Recorders that run; none of a segment: somebody else's.
     pub(super) tapes: Vec<Option<SegmentId>>,
 }
@@ -188,7 +191,13 @@ impl Pbx {
             Order::Record(id) => self.record(state, call, Some(id)),
             Order::HangUp => self.end(state, call),
             _ if !in_hook => return Err(DriverError::Gone),
-            Order::Announce(media) => self.play(channel, call, number, &media),
+            Order::Announce(media) => {
+                self.play(channel, call, number, &media);
+                if state.moods.wrong == Some(Wrong::HeardTooEarly) {
+                    let (outcome, at) = (Playback::Heard, self.at());
+                    self.tell(state, call, CallEvent::Played { order: number, outcome, at });
+                }
+            }
             Order::Silence => {
                 if let Some((order, _)) = channel.playing.take() {
                     let (outcome, at) = (Playback::Cut, self.at());

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::chance::Chance;
 use crate::clock::WorldClock;
+use crate::shelf::Wrong;
 use crate::truth::Truth;
 use channel::Channel;
 pub use channel::Hook;
@@ -100,6 +101,8 @@ pub struct Moods {
     pub slow: i64,
     /// It says that the recorder runs, and none does.
     pub blind: i64,
+    /// What it ought never to do.
+    pub wrong: Option<Wrong>,
 }
 
 struct State {
@@ -255,6 +258,11 @@ impl Pbx {
     fn tell(&self, state: &mut State, call: &CallId, event: CallEvent) {
         let heard = state.wire.as_ref().is_some_and(|wire| wire.followed.contains(call));
         if state.link != Link::Up || !heard {
+            return;
+        }
+        if state.moods.wrong == Some(Wrong::PartiesAreNotTold)
+            && matches!(&event, CallEvent::Parties { parties, .. } if parties.len() > 1)
+        {
             return;
         }
         let event = PbxEvent::Call(call.clone(), event);

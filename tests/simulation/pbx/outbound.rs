@@ -30,15 +30,18 @@ impl Pbx {
             let moved = Arc::clone(&dials.moved);
             state.dialling.insert(leg.clone(), dials);
             if state.listens() {
-                self.send(&state, PbxEvent::Dials(Dialling {
-                    leg: LegId(leg.0.clone()),
-                    extension: Some("2001".into()),
-                    line: line.name.into(),
-                    number: Some(NUMBER.into()),
-                    queue: None,
-                    language: Some("fr".into()),
-                    at: self.at(),
-                }));
+                self.send(
+                    &state,
+                    PbxEvent::Dials(Dialling {
+                        leg: LegId(leg.0.clone()),
+                        extension: Some("2001".into()),
+                        line: line.name.into(),
+                        number: Some(NUMBER.into()),
+                        queue: None,
+                        language: Some("fr".into()),
+                        at: self.at(),
+                    }),
+                );
             }
             moved
         };

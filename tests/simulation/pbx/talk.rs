@@ -5,7 +5,7 @@ use std::sync::Arc;
 use temoin_core::event::{CallEvent, Playback, Role};
 use temoin_core::id::{CallId, LegId};
 
-use super::{Pbx, State, Who};
+use super::{Channel, Pbx, State, Who};
 use crate::truth::{Kind, STRANGER, Truth};
 
 impl Pbx {
@@ -20,7 +20,11 @@ impl Pbx {
         }
         (channel.parties, channel.held) = (who.to_vec(), held);
         truth.seams.push(now);
-        truth.forbid("nobody to talk with", !who.iter().any(|who| who.party(false).role == Role::Member), now);
+        truth.forbid(
+            "nobody to talk with",
+            !who.iter().any(|who| who.party(false).role == Role::Member),
+            now,
+        );
         truth.forbid(STRANGER, who.iter().any(|who| !who.is_agent()), now);
         truth.forbid("on hold", held, now);
         if truth.line.kind == Kind::Yes {
@@ -43,7 +47,9 @@ impl Pbx {
             return;
         }
         // What nobody hears of forbids nothing: he is in no bridge yet.
-        if state.listens() && let Some(truth) = state.truths.get_mut(call) {
+        if state.listens()
+            && let Some(truth) = state.truths.get_mut(call)
+        {
             truth.forbid("an exempt extension rings", true, now);
         }
         self.stop(&mut state, call);
@@ -85,7 +91,9 @@ impl Pbx {
         let now = self.clock.ms();
         let mut state = self.lock();
         let listens = state.listens();
-        if !state.channels.contains_key(call) {
+        // Who is being told that a contract talk begins is not told so twice at once.
+        let is_free = |channel: &Channel| code != "*6" || now >= channel.said_until;
+        if !state.channels.get(call).is_some_and(is_free) {
             return;
         }
         if code != "*5" {
@@ -101,6 +109,7 @@ impl Pbx {
         if code == "*6" && truth.line.codes.contains(&"*6") {
             channel.contract = !channel.contract;
             step = channel.step.filter(|_| channel.contract);
+            channel.said_until = now + step.map_or(0, |step| step.as_millis() as i64);
             truth.forbid("no contract talk", true, now);
         }
         truth.seams.push(now);
