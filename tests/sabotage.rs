@@ -91,7 +91,8 @@ fn built() -> &'static Built {
             fs::copy(executable(said, target), &to).expect("a copy");
             to
         };
-        let wanted = ["build", "--features", "temoin-core/sabotage", "--test", "laws", "--test", "simulation"];
+        let wanted =
+            ["build", "--features", "temoin-core/sabotage", "--test", "laws", "--test", "simulation"];
         let wanted = [&wanted[..], &["--example", "demo"]].concat();
         let said = cargo(&wanted, Some("built-in"));
         let [laws, simulation, demo] = ["laws", "simulation", "demo"].map(|target| take(&said, target));
