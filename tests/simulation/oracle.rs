@@ -266,7 +266,9 @@ impl Case<'_> {
                         "the PBX told that {call} ended, and the index does not say so: {story}"
                     ));
                 }
-                Some(record) if truth.told && truth.troubled.is_empty() && record.ended != truth.ended_at => {
+                Some(record)
+                    if truth.told && truth.troubled.is_empty() && is_off(record.ended, truth.ended_at) =>
+                {
                     let (told, written) = (truth.ended_at, record.ended);
                     self.fault(format!("{call} ended at {told:?}, and the index says {written:?}"));
                 }
@@ -355,6 +357,12 @@ impl Case<'_> {
 
 fn truth_of(book: &Book, call: &CallId) -> Truth {
     book.truths[call].clone()
+}
+
+/// Whether the end is written down wrongly. Who is gone when the link comes back is found gone a moment later.
+fn is_off(written: Option<Timestamp>, told: Option<Timestamp>) -> bool {
+    let (Some(written), Some(told)) = (written, told) else { return true };
+    written.duration_since(told).abs() > SignedDuration::from_millis(100)
 }
 
 /// The story of a call, for a person.
