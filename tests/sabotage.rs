@@ -1,4 +1,5 @@
-//! The tests are tested: a program that does one thing wrong on purpose must turn the laws, a scenario and the demo red.
+//! The tests are tested: a program that does one thing wrong on purpose must turn the laws, the simulation, a scenario and
+//! the demo red.
 //!
 //! It is built once, with the feature `sabotage` and `TEMOIN_SABOTAGE` set (`connector/core/src/sabotage.rs`), beside what
 //! is built anyway and without touching it; what it does wrong is said when it is run. Nothing is fetched: all that is
@@ -64,6 +65,8 @@ const VARIANTS: [Variant; 5] = [
 struct Built {
     /// The laws, that can be told to do wrong.
     laws: PathBuf,
+    /// The simulation, that can be too.
+    simulation: PathBuf,
     /// The demo, that can be too; it is its own sidecar.
     demo: PathBuf,
     /// A sidecar that can be told to do wrong.
@@ -88,14 +91,16 @@ fn built() -> &'static Built {
             fs::copy(executable(said, target), &to).expect("a copy");
             to
         };
-        let wanted = ["build", "--features", "temoin-core/sabotage", "--test", "laws", "--example", "demo"];
+        let wanted =
+            ["build", "--features", "temoin-core/sabotage", "--test", "laws", "--test", "simulation"];
+        let wanted = [&wanted[..], &["--example", "demo"]].concat();
         let said = cargo(&wanted, Some("built-in"));
-        let (laws, demo) = (take(&said, "laws"), take(&said, "demo"));
+        let [laws, simulation, demo] = ["laws", "simulation", "demo"].map(|target| take(&said, target));
         let sidecar = folder.join("temoin");
         fs::write(&sidecar, format!("#!/bin/sh\nexec '{}' __temoin \"$@\"\n", demo.display()))
             .expect("a script");
         fs::set_permissions(&sidecar, fs::Permissions::from_mode(0o755)).expect("its mode");
-        Built { laws, demo, sidecar, scenarios }
+        Built { laws, simulation, demo, sidecar, scenarios }
     })
 }
 
@@ -131,6 +136,13 @@ impl Built {
         run(&mut laws, sabotage)
     }
 
+    /// It stops at the first world that is wrong.
+    fn simulation(&self, sabotage: &str) -> Output {
+        let mut simulation = Command::new(&self.simulation);
+        simulation.arg("everything_holds").env("TEMOIN_SIM_CALLS", "5000");
+        run(&mut simulation, sabotage)
+    }
+
     fn scenario(&self, name: &str, sabotage: &str) -> Output {
         run(Command::new(&self.scenarios).arg(format!("={name}")).env("TEMOIN_BIN", &self.sidecar), sabotage)
     }
@@ -163,6 +175,11 @@ fn is_noticed(name: &str) {
     assert!(!output.status.success(), "a program that {wrong} passes the laws:\n{said}");
     assert!(said.contains(&format!("test {law} ... FAILED")), "`{law}` does not notice:\n{said}");
 
+    let output = built().simulation(name);
+    let said = text(&output);
+    assert!(!output.status.success(), "a program that {wrong} passes the simulation:\n{said}");
+    assert!(said.contains("faults in the world of seed"), "the simulation does not notice:\n{said}");
+
     let output = built().scenario(scenario, name);
     let said = text(&output);
     assert!(!output.status.success(), "a program that {wrong} passes `{scenario}`:\n{said}");
@@ -192,6 +209,8 @@ fn stories(output: &Output) -> Vec<(String, bool)> {
 fn all_is_green_without_sabotage() {
     let output = built().laws("");
     assert!(output.status.success(), "the laws are broken without any sabotage:\n{}", text(&output));
+    let output = built().simulation("");
+    assert!(output.status.success(), "the simulation fails without any sabotage:\n{}", text(&output));
     let output = built().scenario("recorded", "");
     assert!(output.status.success(), "a scenario fails without any sabotage:\n{}", text(&output));
     let output = built().demo("");

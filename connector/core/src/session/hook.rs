@@ -293,6 +293,32 @@ impl Session {
         }
     }
 
+    /// The link is lost since a moment at which he was asked, noticed then or only when he had been let go: what he
+    /// pressed meanwhile is noted nowhere. Where he may say no he may have said it, so nothing of the call is recorded; a
+    /// line whose calls must not go on unrecorded does not go on, if it is not too late.
+    pub(super) fn hook_unheard(&mut self, since: Timestamp) {
+        let is_asked =
+            matches!(&self.phase, Phase::Hook(Hook { stage, .. }) if !matches!(stage, Stage::Leaving { .. }));
+        let was_asked = self.let_go.is_some_and(|let_go| since < let_go);
+        if matches!(self.phase, Phase::Over) || !(is_asked || was_asked) {
+            return;
+        }
+        let facts = self.talk.facts();
+        let line = self.rules.policy.line(&self.record.line);
+        let keys = line.map(|line| line.keys_in(facts.language.as_deref()));
+        let may_object = keys.is_some_and(|keys| keys.digits(Function::Object).is_some());
+        if !may_object {
+            return;
+        }
+        self.muted = Some("hook-unheard");
+        let refuses = self.rules.desk.unavailable(&self.record.line) == Unavailable::Refuse;
+        if let Phase::Hook(hook) = &mut self.phase
+            && refuses
+        {
+            hook.proof = Proof::Failed;
+        }
+    }
+
     fn announced(&mut self, now: Timestamp) {
         if let Some(gate) = self.told_of_purposes(now) {
             let until = after(now, self.rules.desk.timing.wait(gate));
@@ -391,7 +417,7 @@ impl Session {
         }
         self.order(Order::Release(how), Asked::Release);
         self.stage(Stage::Leaving { how });
-        self.verdict = Some(how);
+        (self.verdict, self.let_go) = (Some(how), Some(now));
         if let Phase::Hook(hook) = &mut self.phase {
             hook.beat = None;
         }

@@ -93,6 +93,8 @@ pub struct Session {
     visits: BTreeSet<Timestamp>,
     /// How he left it.
     verdict: Option<Release>,
+    /// When he was told so.
+    let_go: Option<Timestamp>,
     /// What became of the service in the talk.
     served: Refusal,
     /// Presses that were taken: a doubled event changes nothing.
@@ -277,6 +279,7 @@ impl Session {
             known: BTreeSet::new(),
             visits: BTreeSet::new(),
             verdict: None,
+            let_go: None,
             served: Refusal::Continue,
             pressed: BTreeSet::new(),
             asked: BTreeSet::new(),

@@ -433,6 +433,7 @@ impl Session {
         self.link = Link::Lost { noted: false };
         self.journal(now, What::Gap { since });
         self.asked_unheard();
+        self.hook_unheard(since);
         if let Recorder::Starting(live) | Recorder::Running(live) = &mut self.recorder {
             let mut until = since;
             if live.mandatory {
