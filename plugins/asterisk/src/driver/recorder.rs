@@ -4,6 +4,9 @@
 //! has not left yet, and takes the permits of starts that wait; a start that comes while a stop is under way waits for
 //! its end, else the stop's next round would end the new recorder.
 //!
+//! Whose recorder it was that was stopped, the channel's call detail record must not name a file that nobody may play or
+//! that is a piece of what its name promises: FreePBX's `CDR(recordingfile)` is blanked after every stop that found one.
+//!
 //! Asterisk finds a channel by its `Uniqueid` too, so a channel that was renamed is found.
 
 use std::collections::HashMap;
@@ -109,7 +112,11 @@ impl Recorders {
                 let (call, lanes) = (call.clone(), self.lanes.clone());
                 tokio::spawn(async move {
                     let mut stopped = 0;
-                    let result = stop_all(handle, &call, first, deadline, &mut stopped).await;
+                    let result = stop_all(handle.clone(), &call, first, deadline, &mut stopped).await;
+                    if stopped > 0 && result != Err(DriverError::Gone) {
+                        // Nothing waits for it.
+                        drop(blank(&handle, &call, deadline));
+                    }
                     // Also a lane that was made after the call was over.
                     if result == Err(DriverError::Gone) {
                         lock(&lanes).remove(&call);
@@ -162,6 +169,18 @@ pub(crate) async fn stop_all(
         }
     }
     Err(DriverError::Refused(format!("more than {MOST} recorders were stopped, and there are others")))
+}
+
+/// Lets the call detail record name no recording: ours is not where FreePBX would look for it, and what was stopped is
+/// not what it says.
+pub(crate) fn blank(
+    handle: &Handle,
+    call: &CallId,
+    deadline: Instant,
+) -> impl Future<Output = Result<Message, ActionError>> + Send + use<> {
+    let blank = Action::new("Setvar").with("Channel", call.0.as_str());
+    let blank = blank.with("Variable", "CDR(recordingfile)").with("Value", "");
+    handle.send(blank, Urgency::Normal, None, deadline)
 }
 
 const NONE_LEFT: &str = "Could not stop monitoring channel";

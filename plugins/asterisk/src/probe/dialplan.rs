@@ -26,7 +26,7 @@ const CONTEXTS: [(&str, &str, &str); 10] = [
     ("temoin-step", "s", "1"),
     ("temoin-exempt", "s", "exempt"),
     ("temoin-find", "s", "inherited"),
-    ("temoin-stop", "s", "other"),
+    ("temoin-stop", "s", "blank"),
 ];
 
 /// Looks at the contexts.

@@ -146,6 +146,8 @@ pub struct Expected {
     pub outcome: Option<String>,
     /// The agents of the policy whom it was bridged with.
     pub agents: Option<Vec<String>>,
+    /// The recording that the PBX's call detail records of this customer name, all of them: `""` for none.
+    pub cdr_recordingfile: Option<String>,
     /// Entries of its journal, in this order, others between: `objected`, `pressed by=agent`.
     #[serde(default)]
     pub journal: Vec<String>,

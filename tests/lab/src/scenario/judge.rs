@@ -62,6 +62,9 @@ pub(super) async fn judge(
                 faults.extend(judge.indexed(expected, &story));
                 faults.extend(judge.segments(run, expected, &story, &mut recordings).await);
             }
+            if let Some(wanted) = &expected.cdr_recordingfile {
+                faults.extend(judge.detailed(&dial.by, wanted, runs).await);
+            }
             let (no, of) = (calls.len() + 1, &dial.by);
             wrong.extend(faults.iter().map(|fault| format!("call {no} (by {of}): {fault}")));
             calls.push(CallSeen { story, recordings });
@@ -187,6 +190,26 @@ impl Judge<'_> {
             }
         }
         faults
+    }
+
+    /// The PBX's own records of a customer's calls, once they are written.
+    async fn detailed(&self, by: &str, wanted: &str, runs: &[Run]) -> Option<String> {
+        let number = self.members.get(by).map(|member| member.number.as_str()).unwrap_or_default();
+        let dials = runs.iter().flat_map(|run| &run.dials).filter(|dial| dial.by == by).count();
+        let deadline = Instant::now() + REST;
+        loop {
+            let seen = self.bench.detailed(number);
+            if seen.len() >= dials {
+                let is_well = seen.iter().all(|file| file == wanted);
+                return (!is_well).then(|| differ("recordings in the CDR", &wanted, &seen));
+            }
+            if Instant::now() > deadline {
+                return Some(format!(
+                    "{REST:?} after the calls the PBX has written {seen:?} of {dials} of their CDRs"
+                ));
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
     }
 
     fn indexed(&self, expected: &Expected, story: &Value) -> Vec<String> {
