@@ -138,6 +138,31 @@ impl Recorders {
         async move { told.await.unwrap_or(Err(DriverError::Unknown)) }
     }
 
+    /// Enqueues a stop of whatever records on a channel that is no customer's; the future waits until none is left there.
+    /// Nothing of ours runs on it, so no start has to wait.
+    pub(super) fn stop_beside(
+        &self,
+        channel: CallId,
+        deadline: Instant,
+    ) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let sent = self.handle().map(|handle| {
+            let first = handle.send(stop_action(&channel), Urgency::Urgent, None, deadline);
+            (handle, first)
+        });
+        async move {
+            let Ok((handle, first)) = sent else { return };
+            let mut stopped = 0;
+            let result = stop_all(handle.clone(), &channel, first, deadline, &mut stopped).await;
+            match result {
+                Err(DriverError::Gone) => {}
+                Ok(()) => drop(blank(&handle, &channel, deadline).await),
+                Err(error) => {
+                    tracing::error!(channel = channel.0, %error, "a recorder beside a customer is not stopped");
+                }
+            }
+        }
+    }
+
     /// A call that is over has no lane.
     pub(super) fn forget(&self, call: &CallId) {
         lock(&self.lanes).remove(call);

@@ -82,6 +82,8 @@ pub struct Bench {
     pub records: bool,
     /// The PBX records by itself, too; whatever it begins must be stopped before anybody talks.
     pub foreign: bool,
+    /// So many milliseconds of what it begins may have sound: what is recorded on an agent's leg begins as he answers.
+    pub foreign_millis: u64,
     /// No other bench may be at work: what is measured needs the whole machine.
     pub whole_machine: bool,
 }
@@ -94,6 +96,7 @@ impl Default for Bench {
             proxies: false,
             records: true,
             foreign: false,
+            foreign_millis: 0,
             whole_machine: false,
         }
     }

@@ -195,7 +195,13 @@ impl Judge<'_> {
     /// The PBX's own records of a customer's calls, once they are written.
     async fn detailed(&self, by: &str, wanted: &str, runs: &[Run]) -> Option<String> {
         let number = self.members.get(by).map(|member| member.number.as_str()).unwrap_or_default();
-        let dials = runs.iter().flat_map(|run| &run.dials).filter(|dial| dial.by == by).count();
+        // Of a call out the record is the agent's.
+        let stated = self
+            .scenario
+            .calls
+            .iter()
+            .filter(|call| call.cdr_recordingfile.is_some() && self.scenario.customer_of(call) == by);
+        let dials = stated.count() * runs.len();
         let deadline = Instant::now() + REST;
         loop {
             let seen = self.bench.detailed(number);
