@@ -173,7 +173,7 @@ fn one_broken_thing_at_a_time_is_told_with_its_mend() {
     assert_eq!(errors(&desk), ["E-PBX-DIALPLAN extensions.conf temoin-stop"]);
     look(&desk).ends(1).says("the context `temoin-stop` is not loaded: `#include temoin.conf`");
     lab.cli("dialplan reload").expect("reloaded");
-    lab.cli("dialplan remove extension s@temoin-exempt 4").expect("removed");
+    lab.cli("dialplan remove extension s@temoin-exempt 5").expect("removed");
     assert_eq!(errors(&desk), ["E-PBX-DIALPLAN extensions.conf temoin-exempt"]);
     look(&desk).ends(1).says("the context `temoin-exempt` is of an older Témoin");
     lab.cli("dialplan reload").expect("reloaded");

@@ -397,15 +397,13 @@ impl Bench {
         (!strays.is_empty()).then(|| format!("files in the spool that are no segment's: {strays:?}"))
     }
 
-    /// The recordings that the PBX's call detail records name for calls from a number, in their order.
-    pub(super) fn detailed(&self, number: &str) -> Vec<String> {
+    /// The channels and the recordings that the PBX's call detail records name for calls from a number, in their order.
+    pub(super) fn detailed(&self, number: &str) -> Vec<(String, String)> {
         let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
         let text = fs::read_to_string(lock(&self.lab).details()).unwrap_or_default();
         let lines = text.lines().map(|line| line.split(',').map(|field| field.trim_matches('"')).collect());
-        let of_caller = |fields: &Vec<&str>| {
-            fields.len() == 3 && fields[1].starts_with("PJSIP/trunk-") && digits(fields[0]) == digits(number)
-        };
-        lines.filter(of_caller).map(|fields| fields[2].to_owned()).collect()
+        let of_caller = |fields: &Vec<&str>| fields.len() == 3 && digits(fields[0]) == digits(number);
+        lines.filter(of_caller).map(|fields| (fields[1].to_owned(), fields[2].to_owned())).collect()
     }
 
     /// What the PBX recorded by itself, where it was to do so, has no sound in it, or no more than it may.
