@@ -4,15 +4,16 @@
 //! has not left yet, and takes the permits of starts that wait; a start that comes while a stop is under way waits for
 //! its end, else the stop's next round would end the new recorder.
 //!
-//! Whose recorder it was that was stopped, the channel's call detail record must not name a file that nobody may play or
-//! that is a piece of what its name promises: FreePBX's `CDR(recordingfile)` is blanked after every stop that found one.
+//! Where a stop finds more recorders than ours, the channel's call detail record must not go on naming what was cut short:
+//! FreePBX's `CDR(recordingfile)` is blanked. Otherwise it is left alone: Asterisk lets whoever writes to a record wait for
+//! the engine of the records, and everything that we ask for behind it, too.
 //!
 //! Asterisk finds a channel by its `Uniqueid` too, so a channel that was renamed is found.
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
@@ -40,6 +41,8 @@ pub(super) struct Recorders {
 struct Lane {
     /// Counts stops; a start's permit is good until the next one.
     stops: Arc<AtomicU64>,
+    /// How many recorders were started since, as far as we were answered.
+    ours: Arc<AtomicU32>,
     /// Resolves when no stop is under way.
     stopping: Option<Shared<BoxFuture<'static, ()>>>,
 }
@@ -57,9 +60,15 @@ impl Recorders {
         deadline: Instant,
     ) -> impl Future<Output = Result<Reply, DriverError>> + Send + use<> {
         let started = self.start(call, segment, deadline);
+        let ours = lock(&self.lanes).get(call).map(|lane| lane.ours.clone());
         async move {
             match started?.await?.first("Response") {
-                Some("Success") => Ok(Reply::default()),
+                Some("Success") => {
+                    if let Some(ours) = ours {
+                        ours.fetch_add(1, Ordering::SeqCst);
+                    }
+                    Ok(Reply::default())
+                }
                 _ => Err(DriverError::Unknown),
             }
         }
@@ -103,6 +112,8 @@ impl Recorders {
         let mut lanes = lock(&self.lanes);
         let lane = lanes.entry(call.clone()).or_default();
         lane.stops.fetch_add(1, Ordering::SeqCst);
+        // A start that is answered later counts as somebody else's, which does no harm.
+        let ours = std::mem::take(&mut lane.ours);
         match self.handle() {
             Ok(handle) => {
                 let first = handle.send(stop_action(call), Urgency::Urgent, None, deadline);
@@ -113,7 +124,7 @@ impl Recorders {
                 tokio::spawn(async move {
                     let mut stopped = 0;
                     let result = stop_all(handle.clone(), &call, first, deadline, &mut stopped).await;
-                    if stopped > 0 && result != Err(DriverError::Gone) {
+                    if stopped > ours.load(Ordering::SeqCst) && result != Err(DriverError::Gone) {
                         // Nothing waits for it.
                         drop(blank(&handle, &call, deadline));
                     }
@@ -196,8 +207,7 @@ pub(crate) async fn stop_all(
     Err(DriverError::Refused(format!("more than {MOST} recorders were stopped, and there are others")))
 }
 
-/// Lets the call detail record name no recording: ours is not where FreePBX would look for it, and what was stopped is
-/// not what it says.
+/// Lets the call detail record name no recording: what was stopped is not what its name promises.
 pub(crate) fn blank(
     handle: &Handle,
     call: &CallId,
