@@ -285,6 +285,11 @@ async fn play_copy(
     }
     let (calls, faults) = judge(bench, scenario, stage.members(), &runs, remains).await;
     wrong.extend(faults);
+    if !wrong.is_empty() {
+        // Whether the machine was too busy to be heard right: it is the first question of whoever reads a failure.
+        let latest = runs.iter().filter_map(Run::latest).max().unwrap_or_default();
+        wrong.push(format!("a packet of the phones' sound left {} ms late at the worst", latest.as_millis()));
+    }
     for (name, member) in stage.members() {
         let events: String = member.phone.events().iter().map(|event| format!("{event}\n")).collect();
         let file = remains.join(format!("{name}-{copy}.events"));
