@@ -72,7 +72,7 @@ async fn stop(
         let before = halted.stopped;
         match stop_all(ami.clone(), &call, first, deadline, &mut halted.stopped).await {
             // A record that cannot be blanked has nothing to do with what is recorded.
-            Ok(()) if halted.stopped > before => drop(blank(&ami, &call, deadline).await),
+            Ok(()) if halted.stopped > before => drop(blank(ami, &call, deadline).await),
             Ok(()) | Err(DriverError::Gone) => {}
             Err(_) => halted.running.push(call),
         }
