@@ -90,6 +90,7 @@ impl Bench {
             features: Some(String::from_utf8_lossy(&said.stdout).into_owned()),
             phones: house.iter().map(|(extension, phone)| (*extension, phone.address().port())).collect(),
             calls: scenarios.iter().map(|scenario| scenario.copies).sum::<u16>().clamp(20, 200),
+            settles: needs.settles,
             more: vec![("queues.conf", queues(house.keys())), ("pjsip.conf", VISITOR.to_owned())],
             ..LabOptions::default()
         };
