@@ -45,12 +45,37 @@ fn look(desk: &Desk) -> Told {
 
 /// The codes that are errors, with their files and paths.
 fn errors(desk: &Desk) -> Vec<String> {
+    findings(desk, |code| code.starts_with('E'))
+}
+
+/// What there is to say of recorders that are not ours, and of what could not be seen.
+fn recorders(desk: &Desk) -> Vec<String> {
+    findings(desk, |code| ["E-PBX-RECORDS", "W-PBX-MAY-RECORD", "W-PBX-UNSEEN"].contains(&code))
+}
+
+fn findings(desk: &Desk, wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let json = desk.run(&["check", "--live", "--config", "temoin.toml", "--json"]).json();
     let all = json["findings"].as_array().expect("a list").iter();
     let text = |one: &serde_json::Value, key: &str| one[key].as_str().unwrap_or_default().to_owned();
-    all.filter(|one| text(one, "code").starts_with('E'))
+    all.filter(|one| wanted(&text(one, "code")))
         .map(|one| format!("{} {} {}", text(one, "code"), text(one, "file"), text(one, "path")))
         .collect()
+}
+
+/// A lab whose FreePBX was told to record nothing.
+fn lab_without_recorders() -> Lab {
+    let lab = Lab::start(LabOptions::default()).expect("an Asterisk");
+    rewrite(&lab, "freepbx.conf", |text| text.replace("${EXTEN},force", "${EXTEN},dontcare"));
+    lab
+}
+
+/// Changes one of the lab's files; the look reads files, nothing needs to be reloaded for it.
+fn rewrite(lab: &Lab, file: &str, change: impl Fn(&str) -> String) {
+    let path = lab.dir().join("etc").join(file);
+    let (before, after) =
+        fs::read_to_string(&path).map(|text| (text.clone(), change(&text))).expect("the lab's file");
+    assert_ne!(before, after, "{file} is not changed");
+    fs::write(path, after).expect("written");
 }
 
 fn append(lab: &Lab, file: &str, text: &str) {
@@ -105,7 +130,7 @@ fn answer(mut theirs: TcpStream, mut ours: TcpStream, mark: &str, digits: usize,
 
 #[test]
 fn one_broken_thing_at_a_time_is_told_with_its_mend() {
-    let mut lab = Lab::start(LabOptions::default()).expect("an Asterisk");
+    let mut lab = lab_without_recorders();
     let desk = machine(&lab);
     look(&desk).ends(0).says("usable: 0 to mend");
 
@@ -148,7 +173,7 @@ fn one_broken_thing_at_a_time_is_told_with_its_mend() {
     assert_eq!(errors(&desk), ["E-PBX-DIALPLAN extensions.conf temoin-stop"]);
     look(&desk).ends(1).says("the context `temoin-stop` is not loaded: `#include temoin.conf`");
     lab.cli("dialplan reload").expect("reloaded");
-    lab.cli("dialplan remove extension s@temoin-exempt 4").expect("removed");
+    lab.cli("dialplan remove extension s@temoin-exempt 5").expect("removed");
     assert_eq!(errors(&desk), ["E-PBX-DIALPLAN extensions.conf temoin-exempt"]);
     look(&desk).ends(1).says("the context `temoin-exempt` is of an older Témoin");
     lab.cli("dialplan reload").expect("reloaded");
@@ -158,6 +183,12 @@ fn one_broken_thing_at_a_time_is_told_with_its_mend() {
     assert_eq!(errors(&desk), ["E-PBX-DIALPLAN features.conf applicationmap.*4"]);
     look(&desk).ends(1).says("the code *4 (pause) does not lead to");
     desk.write("policy.toml", &policy);
+    let own = |codes: &str| good.replace("[asterisk]", &format!("[codes]\n{codes}\n[asterisk]"));
+    desk.write("temoin.toml", own("machine = \"*22\""));
+    assert_eq!(errors(&desk), ["E-PBX-DIALPLAN features.conf applicationmap.*22"]);
+    desk.write("temoin.toml", own("machine = \"*0\"\nregulated = \"off\""));
+    assert_eq!(errors(&desk), [""; 0]);
+    desk.write("temoin.toml", &good);
 
     // What it says of itself, and of the time: its own words, two of them changed on the way.
     for (mark, digits, change, wanted, says) in [
@@ -206,4 +237,93 @@ fn one_broken_thing_at_a_time_is_told_with_its_mend() {
     lab.kill9();
     assert_eq!(errors(&desk), ["E-PBX-AWAY manager.conf general", "E-PBX-AWAY http.conf general"]);
     look(&desk).ends(1).says("start Asterisk");
+}
+
+#[test]
+fn what_else_records_is_told_until_it_is_mended() {
+    let lab = Lab::start(LabOptions::default()).expect("an Asterisk");
+    let desk = machine(&lab);
+
+    // What could not be seen.
+    let unseen = "W-PBX-UNSEEN modules.conf func_dialplan.so";
+    let route = "E-PBX-RECORDS extensions.conf from-pstn";
+    assert_eq!(recorders(&desk), [unseen, route]);
+    look(&desk).ends(1).says("put `load => func_dialplan.so` into modules.conf");
+    lab.cli("module load func_dialplan.so").expect("loaded");
+    assert_eq!(recorders(&desk), [route]);
+
+    // A route of FreePBX.
+    look(&desk).ends(1).says("FreePBX records every call of 1 destination (${EXTEN}): Call Recording");
+    rewrite(&lab, "freepbx.conf", |text| text.replace("${EXTEN},force", "${EXTEN},never"));
+    assert_eq!(recorders(&desk), [""; 0]);
+    look(&desk).ends(0).says("usable: 0 to mend");
+
+    // Its extensions.
+    let put = |key: &str, value: &str| {
+        lab.cli(&format!("database put AMPUSER {key} {value}")).expect("put");
+    };
+    for extension in ["2101", "2102", "2103", "2104"] {
+        put(&format!("{extension}/recording/in/external"), "force");
+        put(&format!("{extension}/recording/out/internal"), "dontcare");
+        put(&format!("{extension}/recording/ondemand"), "disabled");
+    }
+    put("2103/recording/out/external", "yes");
+    assert_eq!(recorders(&desk), ["E-PBX-RECORDS AstDB AMPUSER/2101/recording/in/external"]);
+    look(&desk)
+        .ends(1)
+        .says("every call of 4 extensions (2101, 2102, 2103, …): Extension → Recording Options");
+    for (extension, mended) in [("2101", "never"), ("2102", "no"), ("2103", "dontcare"), ("2104", "dontcare")]
+    {
+        put(&format!("{extension}/recording/in/external"), mended);
+    }
+    assert_eq!(recorders(&desk), ["E-PBX-RECORDS AstDB AMPUSER/2103/recording/out/external"]);
+    put("2103/recording/out/external", "dontcare");
+    put("2104/recording/ondemand", "enabled");
+    assert_eq!(recorders(&desk), ["W-PBX-MAY-RECORD AstDB AMPUSER/2104/recording/ondemand"]);
+    look(&desk).ends(0).says("On Demand Recording → Disable");
+    put("2104/recording/ondemand", "disabled");
+    assert_eq!(recorders(&desk), [""; 0]);
+
+    // Asterisk's own files; each is mended by writing it as it was.
+    let featuremap = "\n[featuremap](+)\nautomixmon = *1\n";
+    let one_touch = "\n[applicationmap](+)\napprecord => *1,self,Gosub,\"macro-one-touch-record,s,1\"\n";
+    let straight = "\n[applicationmap](+)\nmine => *14,peer,MixMonitor,x.wav\n";
+    for (file, text, wanted, says) in [
+        ("features.conf", featuremap, "W-PBX-MAY-RECORD features.conf featuremap.automixmon", "with *1"),
+        (
+            "features.conf",
+            one_touch,
+            "W-PBX-MAY-RECORD features.conf applicationmap.apprecord",
+            "the code *1",
+        ),
+        ("features.conf", straight, "W-PBX-MAY-RECORD features.conf applicationmap.mine", "the code *14"),
+        (
+            "pjsip.conf",
+            "\n[2001](+)\none_touch_recording = yes\n",
+            "W-PBX-MAY-RECORD pjsip.conf 2001.one_touch_recording",
+            "the record button of 1 endpoint (2001)",
+        ),
+        (
+            "queues.conf",
+            "\n[400]\nmonitor-format = wav\n[401]\nmonitor-format = wav\n",
+            "E-PBX-RECORDS queues.conf 400.monitor-format",
+            "every call of 2 queues (400, 401)",
+        ),
+        (
+            "extensions.conf",
+            "\n[mine]\nexten => s,1,NoOp()\n same => n,ExecIf($[1]?MixMonitor(x.wav,b))\n same => n,StopMixMonitor()\n",
+            "W-PBX-MAY-RECORD extensions.conf mine",
+            "this context runs a recorder of its own",
+        ),
+    ] {
+        let path = lab.dir().join("etc").join(file);
+        let before = fs::read(&path).expect("the lab's file");
+        append(&lab, file, text);
+        assert_eq!(recorders(&desk), [wanted], "{text}");
+        look(&desk).ends(i32::from(wanted.starts_with('E'))).says(says);
+        fs::write(&path, before).expect("written");
+        assert_eq!(recorders(&desk), [""; 0], "{text}");
+    }
+    append(&lab, "queues.conf", "\n[broken\n");
+    assert_eq!(recorders(&desk), ["W-PBX-UNSEEN queues.conf "]);
 }

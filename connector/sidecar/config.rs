@@ -107,16 +107,17 @@ pub struct LineConfig {
     pub audio: BTreeMap<String, BTreeMap<Text, PathBuf>>,
 }
 
-/// An agent's codes that say nothing of a line, so that no policy has them: one to four of `0-9 * #`, or `"off"`.
-#[derive(Clone, Debug, Deserialize)]
+/// An agent's codes that say nothing of a line, so that no policy has them: one to four of `0-9 * #`, or `"off"`. Those that
+/// the file does not have are [`Codes::default`]'s.
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CodesConfig {
     /// What is recorded at the agent's wish alone begins; again: ends.
-    pub triggered: CodeKey,
+    pub triggered: Option<CodeKey>,
     /// A regulated talk begins; again: ends.
-    pub regulated: CodeKey,
+    pub regulated: Option<CodeKey>,
     /// An answering machine; again: somebody has picked up.
-    pub machine: CodeKey,
+    pub machine: Option<CodeKey>,
 }
 
 /// One of them.
@@ -133,27 +134,23 @@ impl TryFrom<String> for CodeKey {
     }
 }
 
-impl Default for CodesConfig {
-    fn default() -> Self {
-        let codes = Codes::default();
-        let key = |code| CodeKey(codes.0.get(&code).cloned().unwrap_or(Key::Off));
-        Self {
-            triggered: key(AgentCode::Triggered),
-            regulated: key(AgentCode::Regulated),
-            machine: key(AgentCode::Machine),
-        }
-    }
-}
-
 impl CodesConfig {
     /// As the calls want them.
     pub fn codes(&self) -> Codes {
+        let mut codes = Codes::default();
+        codes.0.extend(self.written().0);
+        codes
+    }
+
+    /// Those that the file has.
+    pub fn written(&self) -> Codes {
         let all = [
             (AgentCode::Triggered, &self.triggered),
             (AgentCode::Regulated, &self.regulated),
             (AgentCode::Machine, &self.machine),
         ];
-        Codes(all.map(|(code, CodeKey(key))| (code, key.clone())).into())
+        let written = all.into_iter().filter_map(|(code, key)| Some((code, key.as_ref()?.0.clone())));
+        Codes(written.collect())
     }
 }
 

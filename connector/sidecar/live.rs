@@ -34,7 +34,7 @@ pub async fn look(config: &Config) -> Vec<Fault> {
     }
     let policy = Texts::read(config).ok().and_then(|texts| texts.policy().ok());
     if let (Some(policy), Some(codes)) = (&policy, &probe.codes) {
-        faults.extend(missing_codes(policy, codes));
+        faults.extend(missing_codes(policy, &config.codes.written(), codes));
     }
     faults.extend(place::taking_away(config, user.map(|user| user.id)));
     faults.extend(place::kinds(config));
@@ -43,10 +43,10 @@ pub async fn look(config: &Config) -> Vec<Fault> {
     faults
 }
 
-/// Codes that the policy tells agents and callers of, and that the PBX does not know. Those of the machine (`[codes]`) are
-/// on unless switched off, whether a site needs them or not, and so are not asked for.
-fn missing_codes(policy: &Policy, known: &BTreeSet<String>) -> Vec<Fault> {
-    let wanted = dialplan::codes(policy, &Codes(Default::default()));
+/// Codes that the policy tells agents and callers of, or that the machine's own file has (`[codes]`), and that the PBX does
+/// not know. Those that `[codes]` has by default are on whether a site needs them or not, and so are not asked for.
+fn missing_codes(policy: &Policy, own: &Codes, known: &BTreeSet<String>) -> Vec<Fault> {
+    let wanted = dialplan::codes(policy, own);
     let missing = wanted.into_iter().filter(|code| !known.contains(&code.digits));
     let fault = |code: wiring::DialplanCode| {
         let hint = format!(

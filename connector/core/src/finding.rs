@@ -137,6 +137,12 @@ codes! {
     PbxFile = "E-PBX-FILE",
     /// Contexts or codes that the PBX has not loaded.
     PbxDialplan = "E-PBX-DIALPLAN",
+    /// The PBX records calls by itself.
+    PbxRecords = "E-PBX-RECORDS",
+    /// Somebody on the PBX can begin a recording that is not ours.
+    PbxMayRecord = "W-PBX-MAY-RECORD",
+    /// Something on the PBX that could not be looked at.
+    PbxUnseen = "W-PBX-UNSEEN",
     /// A file system that is nearly full.
     Disk = "W-DISK",
     /// A file system that is not made for what lies on it.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::ami::connection::{Handle, Timing, Urgency, open};
 use crate::ami::frame::Action;
 use crate::config::{AsteriskConfig, wait};
-use crate::driver::recorder::{stop_action, stop_all};
+use crate::driver::recorder::{blank, stop_action, stop_all};
 use crate::probe::ami_stream;
 use crate::translate::status;
 
@@ -69,7 +69,10 @@ async fn stop(
         }
         let deadline = deadline();
         let first = ami.send(stop_action(&call), Urgency::Urgent, None, deadline);
+        let before = halted.stopped;
         match stop_all(ami.clone(), &call, first, deadline, &mut halted.stopped).await {
+            // A record that cannot be blanked has nothing to do with what is recorded.
+            Ok(()) if halted.stopped > before => drop(blank(ami, &call, deadline).await),
             Ok(()) | Err(DriverError::Gone) => {}
             Err(_) => halted.running.push(call),
         }

@@ -2,7 +2,9 @@
 //! the file to mend. Changes nothing. What is left out: whether the codes of `features.conf` were loaded since the file
 //! was changed; no interface tells it with the rights of the shipped users, the admin sees it with `features show`.
 
+mod conf;
 mod dialplan;
+mod recorders;
 
 use std::collections::BTreeSet;
 
@@ -144,6 +146,7 @@ async fn ask_ami(config: &AsteriskConfig, ami: &Handle, deadline: Instant, probe
                 probe.tell(file, &format!("{user}.write.{action}"), Code::PbxPermission, hint);
             }
             dialplan::look(ami, &commands, deadline, probe).await;
+            recorders::look(config, ami, &commands, probe).await;
         }
         Err(error) => probe.tell(file, user, Code::PbxAway, format!("asking for its rights is {error}")),
     }

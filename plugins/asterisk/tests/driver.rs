@@ -397,6 +397,25 @@ async fn parties_and_recorders_of_the_customer_are_told() {
 }
 
 #[tokio::test]
+async fn a_recorder_on_the_agents_leg_is_stopped_once_he_is_connected() {
+    let mut rig = Rig::in_hook().await;
+    rig.fake.state().recorders.insert(AGENT.into(), 2);
+    rig.bridge("MixMonitorStart", AGENT, "PJSIP/1011-000000d9");
+    rig.bridge("BridgeEnter", AGENT, "PJSIP/1011-000000d9");
+    assert!(rig.fake.orders().iter().all(|order| !order.starts_with("StopMixMonitor")));
+    rig.bridge("BridgeEnter", CALL, "PJSIP/trunk-000000d8");
+    assert!(matches!(rig.next_of_call().await, CallEvent::RecorderStarted { .. }));
+    assert!(matches!(rig.next_of_call().await, CallEvent::Parties { .. }));
+    rig.fake.until(|state| state.recorders[AGENT] == 0).await;
+    rig.fake.logged("Setvar", 1).await;
+    // Another one, in the talk.
+    rig.fake.state().recorders.insert(AGENT.into(), 1);
+    rig.bridge("MixMonitorStart", AGENT, "PJSIP/1011-000000d9");
+    assert!(matches!(rig.next_of_call().await, CallEvent::RecorderStarted { .. }));
+    rig.fake.until(|state| state.recorders[AGENT] == 0).await;
+}
+
+#[tokio::test]
 async fn what_had_to_wait_is_told_when_it_has_settled() {
     let mut rig = Rig::in_hook().await;
     rig.bridge("BridgeEnter", AGENT, "PJSIP/1011-000000d9");

@@ -38,9 +38,10 @@ const AGENTS: RangeInclusive<u16> = 2001..=2199;
 /// Phones of the house that are no agents: 4100 is exempt by the example policies, 2999 is nobody's.
 const OTHERS: [u16; 2] = [4100, 2999];
 
-const TEMPLATES: [(&str, &str); 15] = [
+const TEMPLATES: [(&str, &str); 16] = [
     ("ari.conf", include_str!("../etc/ari.conf")),
     ("asterisk.conf", include_str!("../etc/asterisk.conf")),
+    ("cdr_custom.conf", include_str!("../etc/cdr_custom.conf")),
     ("confbridge.conf", include_str!("../etc/confbridge.conf")),
     ("extensions.conf", include_str!("../etc/extensions.conf")),
     ("features.conf", include_str!("../etc/features.conf")),
@@ -151,6 +152,13 @@ impl Lab {
         self.dir().join("spool/monitor")
     }
 
+    /// One line for each call detail record, as `etc/cdr_custom.conf` has it: whose call, by which channel, and the
+    /// recording that it names.
+    #[must_use]
+    pub fn details(&self) -> PathBuf {
+        self.dir().join("log/cdr-custom/Master.csv")
+    }
+
     /// Asterisk's log, with every step of the dialplan.
     #[must_use]
     pub fn log(&self) -> PathBuf {
@@ -251,8 +259,16 @@ impl Lab {
     fn write_files(&self, options: &LabOptions) -> Result<(), LabError> {
         let dialplans = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../dialplans"));
         let dialplans = dialplans.canonicalize().doing(|| format!("looking for {}", dialplans.display()))?;
-        for dir in ["etc", "run", "db", "log", "data/sounds", "spool/monitor", "spool/tmp", "spool/outgoing"]
-        {
+        for dir in [
+            "etc",
+            "run",
+            "db",
+            "log/cdr-custom",
+            "data/sounds",
+            "spool/monitor",
+            "spool/tmp",
+            "spool/outgoing",
+        ] {
             let dir = self.dir().join(dir);
             fs::create_dir_all(&dir).doing(|| format!("creating {}", dir.display()))?;
         }

@@ -23,6 +23,7 @@ use super::playing::Playing;
 use super::recorder::Recorders;
 use crate::ami::connection::{Event, Handle, Lost};
 use crate::ari::event::View;
+use crate::config::wait;
 use crate::error::StartError;
 use crate::topology::{Topology, extension};
 use crate::translate::{HookSign, Sign, ami, ari};
@@ -140,6 +141,10 @@ impl Hub {
                     let events = self.topology.wake(self.now(), Timestamp::now());
                     self.emit(events);
                 }
+            }
+            let deadline = Instant::now() + wait(self.shared.config.deadlines.order);
+            for channel in self.topology.recorded() {
+                self.tasks.spawn(self.recorders.stop_beside(CallId(channel), deadline));
             }
             while self.tasks.try_join_next().is_some() {}
         }

@@ -4,12 +4,16 @@
 //! has not left yet, and takes the permits of starts that wait; a start that comes while a stop is under way waits for
 //! its end, else the stop's next round would end the new recorder.
 //!
+//! Where a stop finds more recorders than ours, the channel's call detail record must not go on naming what was cut short:
+//! FreePBX's `CDR(recordingfile)` is blanked. Otherwise it is left alone: Asterisk lets whoever writes to a record wait for
+//! the engine of the records, and everything that we ask for behind it, too.
+//!
 //! Asterisk finds a channel by its `Uniqueid` too, so a channel that was renamed is found.
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
@@ -37,6 +41,8 @@ pub(super) struct Recorders {
 struct Lane {
     /// Counts stops; a start's permit is good until the next one.
     stops: Arc<AtomicU64>,
+    /// How many recorders were started since, as far as we were answered.
+    ours: Arc<AtomicU32>,
     /// Resolves when no stop is under way.
     stopping: Option<Shared<BoxFuture<'static, ()>>>,
 }
@@ -54,9 +60,15 @@ impl Recorders {
         deadline: Instant,
     ) -> impl Future<Output = Result<Reply, DriverError>> + Send + use<> {
         let started = self.start(call, segment, deadline);
+        let ours = lock(&self.lanes).get(call).map(|lane| lane.ours.clone());
         async move {
             match started?.await?.first("Response") {
-                Some("Success") => Ok(Reply::default()),
+                Some("Success") => {
+                    if let Some(ours) = ours {
+                        ours.fetch_add(1, Ordering::SeqCst);
+                    }
+                    Ok(Reply::default())
+                }
                 _ => Err(DriverError::Unknown),
             }
         }
@@ -100,6 +112,8 @@ impl Recorders {
         let mut lanes = lock(&self.lanes);
         let lane = lanes.entry(call.clone()).or_default();
         lane.stops.fetch_add(1, Ordering::SeqCst);
+        // A start that is answered later counts as somebody else's, which does no harm.
+        let ours = std::mem::take(&mut lane.ours);
         match self.handle() {
             Ok(handle) => {
                 let first = handle.send(stop_action(call), Urgency::Urgent, None, deadline);
@@ -109,7 +123,11 @@ impl Recorders {
                 let (call, lanes) = (call.clone(), self.lanes.clone());
                 tokio::spawn(async move {
                     let mut stopped = 0;
-                    let result = stop_all(handle, &call, first, deadline, &mut stopped).await;
+                    let result = stop_all(handle.clone(), &call, first, deadline, &mut stopped).await;
+                    if stopped > ours.load(Ordering::SeqCst) && result != Err(DriverError::Gone) {
+                        // Nothing waits for it.
+                        drop(blank(&handle, &call, deadline));
+                    }
                     // Also a lane that was made after the call was over.
                     if result == Err(DriverError::Gone) {
                         lock(&lanes).remove(&call);
@@ -129,6 +147,31 @@ impl Recorders {
             }
         }
         async move { told.await.unwrap_or(Err(DriverError::Unknown)) }
+    }
+
+    /// Enqueues a stop of whatever records on a channel that is no customer's; the future waits until none is left there.
+    /// Nothing of ours runs on it, so no start has to wait.
+    pub(super) fn stop_beside(
+        &self,
+        channel: CallId,
+        deadline: Instant,
+    ) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let sent = self.handle().map(|handle| {
+            let first = handle.send(stop_action(&channel), Urgency::Urgent, None, deadline);
+            (handle, first)
+        });
+        async move {
+            let Ok((handle, first)) = sent else { return };
+            let mut stopped = 0;
+            let result = stop_all(handle.clone(), &channel, first, deadline, &mut stopped).await;
+            match result {
+                Err(DriverError::Gone) => {}
+                Ok(()) => drop(blank(&handle, &channel, deadline).await),
+                Err(error) => {
+                    tracing::error!(channel = channel.0, %error, "a recorder beside a customer is not stopped");
+                }
+            }
+        }
     }
 
     /// A call that is over has no lane.
@@ -162,6 +205,17 @@ pub(crate) async fn stop_all(
         }
     }
     Err(DriverError::Refused(format!("more than {MOST} recorders were stopped, and there are others")))
+}
+
+/// Lets the call detail record name no recording: what was stopped is not what its name promises.
+pub(crate) fn blank(
+    handle: &Handle,
+    call: &CallId,
+    deadline: Instant,
+) -> impl Future<Output = Result<Message, ActionError>> + Send + use<> {
+    let blank = Action::new("Setvar").with("Channel", call.0.as_str());
+    let blank = blank.with("Variable", "CDR(recordingfile)").with("Value", "");
+    handle.send(blank, Urgency::Normal, None, deadline)
 }
 
 const NONE_LEFT: &str = "Could not stop monitoring channel";

@@ -1,10 +1,9 @@
 //! Whether the running dialplan has the shipped contexts, and `features.conf` the codes.
 //!
 //! `Getvar` without a channel reads a function on a channel made for it alone, so that `DIALPLAN_EXISTS` answers to a user
-//! of class `call`; ARI gives it no channel, and `ShowDialPlan` wants the classes `config` or `reporting`. The codes that
-//! are loaded no interface tells with these rights: `GetConfig` (class `system`) tells what the file says, its includes
-//! with it, which is the same after a reload. Where the user may use neither, or
-//! `func_dialplan.so` is not loaded, nothing is told.
+//! of class `call`; ARI gives it no channel, and `ShowDialPlan` wants the classes `config` or `reporting`. Where the user
+//! may not use it, or `func_dialplan.so` is not loaded, that is told. The codes that are loaded no interface tells with
+//! these rights: they are those of the file ([`super::conf`]).
 
 use std::collections::BTreeSet;
 
@@ -12,6 +11,7 @@ use temoin_core::finding::Code;
 use tokio::time::Instant;
 
 use super::Probe;
+use super::conf::Conf;
 use crate::ami::connection::{Handle, Urgency};
 use crate::ami::frame::{Action, Message};
 
@@ -26,67 +26,76 @@ const CONTEXTS: [(&str, &str, &str); 10] = [
     ("temoin-step", "s", "1"),
     ("temoin-exempt", "s", "exempt"),
     ("temoin-find", "s", "inherited"),
-    ("temoin-stop", "s", "other"),
+    ("temoin-stop", "s", "blank"),
 ];
 
-/// Looks at both.
+/// Looks at the contexts.
 pub(super) async fn look(ami: &Handle, may: &Message, deadline: Instant, probe: &mut Probe) {
-    if may.first("Getvar").is_some() {
-        for (context, extension, label) in CONTEXTS {
-            look_at_context(ami, (context, extension, label), deadline, probe).await;
-        }
+    if may.first("Getvar").is_none() {
+        return;
     }
-    if may.first("GetConfig").is_some() {
-        let ask =
-            Action::new("GetConfig").with("Filename", "features.conf").with("Category", "applicationmap");
-        if let Ok(answer) = ami.send(ask, Urgency::Normal, None, deadline).await {
-            probe.codes = Some(codes(&answer));
-        }
+    for (context, extension, label) in CONTEXTS {
+        let hint = match (
+            exists(ami, context, extension, "1", deadline).await,
+            exists(ami, context, extension, label, deadline).await,
+        ) {
+            (Some(Exists::Unknown), _) => {
+                let hint = "whether the shipped contexts are loaded cannot be asked for: put `load => func_dialplan.so` into \
+                            modules.conf and `module load func_dialplan.so`, or look yourself: `dialplan show \
+                            temoin-inbound`";
+                return probe.tell("modules.conf", "func_dialplan.so", Code::PbxUnseen, hint);
+            }
+            (Some(Exists::No), _) => format!(
+                "the context `{context}` is not loaded: `#include temoin.conf` at the end of extensions.conf, then \
+                 `dialplan reload`"
+            ),
+            (Some(Exists::Yes), Some(Exists::No)) => format!(
+                "the context `{context}` is of an older Témoin: copy dialplans/asterisk/temoin.conf anew, then `dialplan \
+                 reload`"
+            ),
+            _ => continue,
+        };
+        probe.tell("extensions.conf", context, Code::PbxDialplan, hint);
     }
 }
 
-async fn look_at_context(
+/// What `DIALPLAN_EXISTS` says.
+enum Exists {
+    Yes,
+    No,
+    /// There is no such function.
+    Unknown,
+}
+
+async fn exists(
     ami: &Handle,
-    (context, extension, label): (&str, &str, &str),
+    context: &str,
+    extension: &str,
+    label: &str,
     deadline: Instant,
-    probe: &mut Probe,
-) {
-    let is_there = async |label: &str| {
-        let function = format!("DIALPLAN_EXISTS({context},{extension},{label})");
-        let ask = Action::new("Getvar").with("Variable", function);
-        let answer = ami.send(ask, Urgency::Normal, None, deadline).await.ok()?;
-        match answer.first("Value")? {
-            "1" => Some(true),
-            "0" => Some(false),
-            _ => None,
-        }
-    };
-    let hint = match (is_there("1").await, is_there(label).await) {
-        (Some(false), _) => format!(
-            "the context `{context}` is not loaded: `#include temoin.conf` at the end of extensions.conf, then `dialplan \
-             reload`"
-        ),
-        (Some(true), Some(false)) => format!(
-            "the context `{context}` is of an older Témoin: copy dialplans/asterisk/temoin.conf anew, then `dialplan reload`"
-        ),
-        _ => return,
-    };
-    probe.tell("extensions.conf", context, Code::PbxDialplan, hint);
+) -> Option<Exists> {
+    let function = format!("DIALPLAN_EXISTS({context},{extension},{label})");
+    let ask = Action::new("Getvar").with("Variable", function);
+    let answer = ami.send(ask, Urgency::Normal, None, deadline).await.ok()?;
+    Some(match answer.first("Value") {
+        Some("1") => Exists::Yes,
+        Some("0") => Exists::No,
+        _ => Exists::Unknown,
+    })
 }
 
-/// The codes of an application map that lead to the shipped context: `Line-000000-000001: temoin-pause=*9,peer,Gosub,…`.
-fn codes(answer: &Message) -> BTreeSet<String> {
-    let lines = answer.headers.iter().filter(|(key, _)| key.to_ascii_lowercase().starts_with("line-"));
-    let code = |value: &str| {
-        let (_, rest) = value.split_once('=')?;
-        let (code, runs) = rest.trim_start_matches('>').trim().split_once(',')?;
+/// The codes of `features.conf` that lead to the shipped context: `temoin-pause => *9,peer,Gosub,…`.
+pub(super) fn codes(features: &Conf) -> BTreeSet<String> {
+    let code = |(_, value): (&str, &str)| {
+        let (code, runs) = value.split_once(',')?;
         runs.contains("temoin-").then(|| code.trim().to_owned())
     };
-    lines.filter_map(|(_, value)| code(value)).collect()
+    features.lines("applicationmap").filter_map(code).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::conf;
     use super::*;
 
     #[test]
@@ -108,18 +117,17 @@ mod tests {
 
     #[test]
     fn codes_are_those_that_run_ours() {
-        let mut answer = Message::default();
-        for (key, value) in [
+        let features = conf::told(&[
             ("Response", "Success"),
             ("Category-000000", "applicationmap"),
             ("Line-000000-000000", "temoin-pause=*9,peer,Gosub,\"temoin-code,s,1(*9)\""),
             ("Line-000000-000001", "park=*3,self,Park"),
             ("Line-000000-000002", "odd"),
             ("Line-000000-000003", "temoin-told=>*5 , peer,Gosub,\"temoin-code,s,1(*5,keep)\""),
-        ] {
-            answer.headers.push((key.into(), value.into()));
-        }
-        assert_eq!(codes(&answer), BTreeSet::from(["*9".to_owned(), "*5".to_owned()]));
-        assert!(codes(&Message::default()).is_empty());
+            ("Category-000001", "temoin-agent"),
+            ("Line-000001-000000", "temoin-private=*7,peer,Gosub,\"temoin-code,s,1(*7)\""),
+        ]);
+        assert_eq!(codes(&features), BTreeSet::from(["*9".to_owned(), "*5".to_owned()]));
+        assert!(codes(&Conf::default()).is_empty());
     }
 }

@@ -37,6 +37,8 @@ pub struct Topology {
     followed: BTreeMap<String, Told>,
     /// When the surroundings of which channel must be looked at again.
     alarms: BTreeSet<(Duration, String)>,
+    /// Channels beside a customer whose recorders are to be stopped.
+    recorded: Vec<String>,
     gone: Gone,
 }
 
@@ -48,6 +50,8 @@ struct Channel {
     agent: Option<String>,
     /// When each of the recorders on it that run began, as far as we heard of them.
     recorders: Vec<Timestamp>,
+    /// That they run beside a customer was told.
+    told: bool,
     /// Being transferred away: no party any more, until then.
     leaving: Option<Duration>,
     /// The channels that listen to this one, and those that it listens to.
@@ -76,6 +80,9 @@ impl Topology {
         let mut events: Vec<PbxEvent> = self.change(now, at, sign).into_iter().collect();
         self.hood(&seeds, &mut affected);
         self.open_windows(now, sign, &affected);
+        for call in &affected {
+            events.extend(self.recorded_beside(call));
+        }
         events.extend(affected.iter().filter_map(|call| self.settle(call, now, at)));
         events
     }
@@ -97,6 +104,12 @@ impl Topology {
     /// Since when a recorder runs on this channel that was started before anybody followed it.
     pub fn recorded_since(&self, id: &str) -> Option<Timestamp> {
         self.channels.get(id)?.recorders.first().copied()
+    }
+
+    /// The channels beside customers on which the PBX records by itself, since this was asked last. Our own recorders run on
+    /// the customers' channels alone.
+    pub fn recorded(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.recorded)
     }
 
     /// Whether this channel has hung up.
@@ -186,8 +199,11 @@ impl Topology {
             Sign::Seen(channel) => self.see(channel),
             Sign::RecorderStarted(channel) => {
                 self.see(channel);
-                if let Some(channel) = self.channels.get_mut(&channel.id) {
+                if let Some(channel) = self.channels.get_mut(&channel.id)
+                    && !channel.recorders.contains(&at)
+                {
                     channel.recorders.push(at);
+                    channel.told = false;
                 }
                 if self.follows(&channel.id) {
                     return told(&channel.id, CallEvent::RecorderStarted { at });
@@ -242,6 +258,23 @@ impl Topology {
             }
         }
         None
+    }
+
+    /// What is recorded beside a customer, on the leg of an agent or on the way to him, has the customer's voice in it: it is
+    /// told as a recorder on his own channel is, once.
+    fn recorded_beside(&mut self, call: &str) -> Vec<PbxEvent> {
+        let beside = self.audible(call);
+        let mut events = Vec::new();
+        for id in beside {
+            if let Some(channel) = self.channels.get_mut(&id)
+                && let Some(at) = channel.recorders.last().copied()
+                && !std::mem::replace(&mut channel.told, true)
+            {
+                events.push(PbxEvent::Call(CallId(call.into()), CallEvent::RecorderStarted { at }));
+                self.recorded.push(id);
+            }
+        }
+        events
     }
 
     /// A channel that is gone: out of its bridge, and nobody listens to it. Whether it was a followed customer.

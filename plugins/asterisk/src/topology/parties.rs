@@ -126,6 +126,7 @@ impl Topology {
             | Sign::Seen(channel)
             | Sign::HungUp(channel) => seeds.push(channel.id.clone()),
             Sign::Code(code) => seeds.push(code.on.id.clone()),
+            Sign::RecorderStarted(channel) if !self.follows(&channel.id) => seeds.push(channel.id.clone()),
             Sign::RecorderStarted(_) | Sign::RecorderStopped(_) => {}
         }
         seeds
@@ -133,21 +134,32 @@ impl Topology {
 
     /// The followed customers that can be reached from these channels, whichever way.
     pub(super) fn hood(&self, seeds: &[String], customers: &mut BTreeSet<String>) {
-        let mut seen: HashSet<&str> = HashSet::new();
-        let mut open: Vec<&str> = seeds.iter().map(String::as_str).collect();
+        let reached = self.reached(seeds.iter().map(String::as_str).collect(), true);
+        customers.extend(reached.into_iter().filter(|id| self.followed.contains_key(*id)).map(str::to_owned));
+    }
+
+    /// The channels through which this customer's voice passes, customers apart. Nobody talks in a holding bridge.
+    pub(super) fn audible(&self, customer: &str) -> Vec<String> {
+        let reached = self.reached(vec![customer], false).into_iter();
+        reached.filter(|id| !self.followed.contains_key(*id)).map(str::to_owned).collect()
+    }
+
+    /// All channels that can be reached from these, in bridges, through Local pairs and by listening.
+    fn reached<'a>(&'a self, mut open: Vec<&'a str>, holding: bool) -> BTreeSet<&'a str> {
+        let mut seen = BTreeSet::new();
         while let Some(id) = open.pop() {
             let Some(channel) = self.channels.get(id).filter(|_| seen.insert(id)) else {
                 continue;
             };
-            if self.followed.contains_key(id) {
-                customers.insert(id.into());
-            }
             let bridge = channel.bridge.as_ref().and_then(|bridge| self.bridges.get(bridge));
+            let bridge = bridge.filter(|bridge| holding || !bridge.holding);
             open.extend(bridge.into_iter().flat_map(|bridge| bridge.members.iter().map(String::as_str)));
             open.extend(channel.spies.iter().chain(&channel.spying).map(String::as_str));
             let pair = other_half(&channel.name).and_then(|name| self.names.get(&name));
             open.extend(pair.map(String::as_str));
         }
+        seen.retain(|id| self.channels.contains_key(*id));
+        seen
     }
 }
 

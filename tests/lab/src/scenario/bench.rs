@@ -398,7 +398,16 @@ impl Bench {
         (!strays.is_empty()).then(|| format!("files in the spool that are no segment's: {strays:?}"))
     }
 
-    /// What the PBX recorded by itself, where it was to do so, has no sound in it.
+    /// The channels and the recordings that the PBX's call detail records name for calls from a number, in their order.
+    pub(super) fn detailed(&self, number: &str) -> Vec<(String, String)> {
+        let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+        let text = fs::read_to_string(lock(&self.lab).details()).unwrap_or_default();
+        let lines = text.lines().map(|line| line.split(',').map(|field| field.trim_matches('"')).collect());
+        let of_caller = |fields: &Vec<&str>| fields.len() == 3 && digits(fields[0]) == digits(number);
+        lines.filter(of_caller).map(|fields| (fields[1].to_owned(), fields[2].to_owned())).collect()
+    }
+
+    /// What the PBX recorded by itself, where it was to do so, has no sound in it, or no more than it may.
     fn foreign_is_empty(&self) -> Option<String> {
         if !self.needs.foreign {
             return None;
@@ -412,8 +421,10 @@ impl Bench {
         if files.is_empty() {
             return Some("the PBX was to begin recordings of its own, and began none".into());
         }
+        // 8 kHz, 16 bits.
+        let most = HEADER + self.needs.foreign_millis * 16;
         let sounding = |(_, about): &&(_, io::Result<fs::Metadata>)| {
-            about.as_ref().map_or(true, |about| about.len() > HEADER)
+            about.as_ref().map_or(true, |about| about.len() > most)
         };
         let sounding: Vec<_> = files.iter().filter(sounding).collect();
         (!sounding.is_empty()).then(|| format!("the PBX's own recordings have sound: {sounding:?}"))

@@ -83,6 +83,8 @@ pub struct Bench {
     pub records: bool,
     /// The PBX records by itself, too; whatever it begins must be stopped before anybody talks.
     pub foreign: bool,
+    /// So many milliseconds of what it begins may have sound: what is recorded on an agent's leg begins as he answers.
+    pub foreign_millis: u64,
     /// The PBX has the sound without which it swallows prompts of some outbound calls.
     pub settles: bool,
     /// No other bench may be at work: what is measured needs the whole machine.
@@ -97,6 +99,7 @@ impl Default for Bench {
             proxies: false,
             records: true,
             foreign: false,
+            foreign_millis: 0,
             settles: true,
             whole_machine: false,
         }
@@ -150,6 +153,8 @@ pub struct Expected {
     pub outcome: Option<String>,
     /// The agents of the policy whom it was bridged with.
     pub agents: Option<Vec<String>>,
+    /// The recording that the PBX's call detail records of this customer name, all of them: `""` for none.
+    pub cdr_recordingfile: Option<String>,
     /// Entries of its journal, in this order, others between: `objected`, `pressed by=agent`.
     #[serde(default)]
     pub journal: Vec<String>,

@@ -65,6 +65,9 @@ pub(super) async fn judge(
                 faults.extend(judge.indexed(expected, &story));
                 faults.extend(judge.segments(run, expected, &story, &mut recordings).await);
             }
+            if let Some(wanted) = &expected.cdr_recordingfile {
+                faults.extend(judge.detailed(&dial.by, wanted, runs).await);
+            }
             let (no, of) = (calls.len() + 1, &dial.by);
             wrong.extend(faults.iter().map(|fault| format!("call {no} (by {of}): {fault}")));
             calls.push(CallSeen { story, recordings });
@@ -190,6 +193,33 @@ impl Judge<'_> {
             }
         }
         faults
+    }
+
+    /// The PBX's own records of a customer's calls, once they are written.
+    async fn detailed(&self, by: &str, wanted: &str, runs: &[Run]) -> Option<String> {
+        let number = self.members.get(by).map(|member| member.number.as_str()).unwrap_or_default();
+        // Of a call out the record is the agent's.
+        let stated = self
+            .scenario
+            .calls
+            .iter()
+            .filter(|call| call.cdr_recordingfile.is_some() && self.scenario.customer_of(call) == by);
+        let dials = stated.count() * runs.len();
+        let deadline = Instant::now() + REST;
+        loop {
+            let seen = self.bench.detailed(number);
+            // Those of Local channels beside them.
+            if seen.iter().filter(|(channel, _)| channel.starts_with("PJSIP/trunk-")).count() >= dials {
+                let is_well = seen.iter().all(|(_, file)| file == wanted);
+                return (!is_well).then(|| differ("recordings in the CDR", &wanted, &seen));
+            }
+            if Instant::now() > deadline {
+                return Some(format!(
+                    "{REST:?} after the calls the PBX has written {seen:?} of {dials} of their CDRs"
+                ));
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
     }
 
     fn indexed(&self, expected: &Expected, story: &Value) -> Vec<String> {
