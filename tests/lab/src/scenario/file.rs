@@ -69,7 +69,7 @@ pub struct Scenario {
 }
 
 /// A PBX and a sidecar of their own. Scenarios that name the same bench share it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Bench {
     /// Its name.
@@ -84,6 +84,10 @@ pub struct Bench {
     pub foreign: bool,
     /// No other bench may be at work: what is measured needs the whole machine.
     pub whole_machine: bool,
+    /// The spool is on a small file system of its own, which can be filled.
+    pub small_spool: bool,
+    /// What `temoin.toml` says beside the site's.
+    pub config: toml::Table,
 }
 
 impl Default for Bench {
@@ -95,6 +99,8 @@ impl Default for Bench {
             records: true,
             foreign: false,
             whole_machine: false,
+            small_spool: false,
+            config: toml::Table::new(),
         }
     }
 }
@@ -381,7 +387,8 @@ impl Scenario {
                 Err("a policy is everybody's: the scenario must be `alone`".into())
             }
             Act::Link(..) if !self.bench.proxies => Err("the bench has no proxies".into()),
-            Act::Pbx(_) | Act::Spool(_) if !self.alone => {
+            Act::Room(_) if !self.bench.small_spool => Err("the bench's spool is not small".into()),
+            Act::Pbx(_) | Act::Spool(_) | Act::Room(_) | Act::Vault(_) | Act::Says(_) if !self.alone => {
                 Err("only a scenario that is `alone` may do that".into())
             }
             Act::At(..)
@@ -390,6 +397,9 @@ impl Scenario {
             | Act::Sidecar(_)
             | Act::Halt(..)
             | Act::Watching
+            | Act::Says(_)
+            | Act::Room(_)
+            | Act::Vault(_)
             | Act::Pbx(_)
             | Act::Spool(_)
             | Act::Store(_) => Ok(()),

@@ -25,5 +25,5 @@ pub use file::{Bench, Cast, Expected, Instant, PromptHeard, Scenario, ScenarioEr
 pub use judge::CallSeen;
 pub use sidecar::{Child, Cli, Sidecar};
 pub use site::{Machine, Prompts, Site, TEXTS};
-pub use step::{Act, Condition, Does, Fate, GRAMMAR, Link, Step, Trouble};
+pub use step::{Act, Condition, Does, Fate, GRAMMAR, Link, Room, Step, Trouble};
 pub use suite::{Report, Standing, Suite};
