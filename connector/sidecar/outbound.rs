@@ -56,8 +56,13 @@ pub async fn brief(dialling: Dialling, rules: Arc<Rules>, desktop: Desktop) {
     };
     note(&briefing, rests_on);
     if refuses && briefing.how == Release::Admitted {
+        let lacks = desktop.lacks.borrow().clone();
         let written = timeout(PATIENCE, desktop.outbox.commit(Vec::new())).await;
-        if !matches!(written, Ok(Ok(()))) {
+        if let Some(why) = lacks {
+            desktop.alarms.raise(&leg, &Notice::Mandatory { why: why.to_string() });
+            refuse(&mut briefing, "no-room");
+            note(&briefing, Vec::new());
+        } else if !matches!(written, Ok(Ok(()))) {
             desktop.alarms.raise(&leg, &Notice::Mandatory { why: "the journal cannot be written".into() });
             refuse(&mut briefing, "journal-not-written");
             note(&briefing, Vec::new());

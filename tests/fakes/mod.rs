@@ -272,6 +272,7 @@ impl World {
             clock: clock.clone(),
             register_key: dir.path().join("register.key"),
             spool: dir.path().join("spool"),
+            lacks: watch::channel(None).1,
             alarms: Arc::new(Alarms::default()),
         };
         let (rules, _) = watch::channel(Arc::new(rules));

@@ -84,13 +84,15 @@ pub struct LabOptions {
     pub calls: u16,
     /// The text of `temoin-features.conf`, as `temoin dialplan` prints it for a site. Without it: the shipped one.
     pub features: Option<String>,
+    /// Environment of the program.
+    pub env: Vec<(&'static str, std::ffi::OsString)>,
     /// Text to put at the end of a configuration file, as `("extensions.conf", "[far]…")`.
     pub more: Vec<(&'static str, String)>,
 }
 
 impl Default for LabOptions {
     fn default() -> Self {
-        Self { phones: Vec::new(), trunk: None, calls: 40, features: None, more: Vec::new() }
+        Self { phones: Vec::new(), trunk: None, calls: 40, features: None, env: Vec::new(), more: Vec::new() }
     }
 }
 
@@ -105,6 +107,7 @@ pub struct Lab {
     /// AMI: users `temoin` ([`AMI_SECRET`]) and `admin` ([`ADMIN_SECRET`]).
     pub ami: SocketAddr,
     install: Install,
+    env: Vec<(&'static str, std::ffi::OsString)>,
     process: Option<Guarded>,
     ports: Ports,
     dir: TempDir,
@@ -125,7 +128,7 @@ impl Lab {
             .doing(|| "creating the lab's folder".to_owned())?;
         let on = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (sip, ari, ami) = (on(ports.sip()), on(ports.http()), on(ports.ami()));
-        let mut lab = Self { sip, ari, ami, install, process: None, ports, dir };
+        let mut lab = Self { sip, ari, ami, install, env: options.env.clone(), process: None, ports, dir };
         lab.write_files(&options)?;
         lab.restart()?;
         Ok(lab)
@@ -237,6 +240,7 @@ impl Lab {
 
     fn asterisk(&self) -> Command {
         let mut command = Command::new(&self.install.program);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.arg("-C").arg(self.dir().join("etc/asterisk.conf"));
         command
     }

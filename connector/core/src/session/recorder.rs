@@ -43,7 +43,7 @@ pub(super) struct Wait {
     /// Only the answer to an order after this one counts: an older stop may have come before the recorder.
     after: u32,
     /// When it is ordered again.
-    again: Timestamp,
+    pub(super) again: Timestamp,
     repeated: bool,
 }
 
@@ -105,6 +105,18 @@ impl Recorder {
             Self::Off | Self::Foreign { .. } => None,
         }
     }
+
+    pub(super) fn wait_mut(&mut self) -> Option<&mut Wait> {
+        match self {
+            Self::Stopping { wait, .. } | Self::Foreign { wait, .. } => Some(wait),
+            Self::Off | Self::Opening { .. } | Self::Starting(_) | Self::Running(_) => None,
+        }
+    }
+
+    /// Whether one runs that a law demands.
+    pub(super) fn is_demanded(&self) -> bool {
+        matches!(self, Self::Starting(live) | Self::Running(live) if live.mandatory)
+    }
 }
 
 impl Stop {
@@ -163,6 +175,7 @@ impl Session {
         }
         let wish = self.wish(now);
         self.tell(now, &wish);
+        self.tell_lack(now, &wish);
         self.serve(now, &wish);
         let changed = self.changed;
         self.since = match wish {
@@ -355,7 +368,10 @@ impl Session {
     pub(super) fn stopped(&mut self, now: Timestamp, order: OrderNo, reply: Reply) {
         let expected = match &mut self.recorder {
             Recorder::Stopping { live, stop, wait } if order.0 > wait.after => {
-                stop.until = stop.until.min(now);
+                // A clock that was set back meanwhile tells nothing of its end.
+                if live.started.is_none_or(|started| started < now) {
+                    stop.until = stop.until.min(now);
+                }
                 // Who came in meanwhile is told when the link is back.
                 if live.unwatched.is_some() && self.link != Link::Up {
                     return;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use jiff::{Timestamp, Zoned};
+use jiff::{SignedDuration, Timestamp, Zoned};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use temoin_phone::{Answering, Phone};
@@ -22,6 +22,7 @@ use super::site::{Machine, Site, merge};
 use super::sound::Repertoire;
 use super::spool::SpoolWatch;
 use super::step::{Fate, Link, Room, Trouble};
+use super::wall::{Clocks, Wall};
 use crate::small::SmallDisk;
 use crate::{AMI_SECRET, ARI_SECRET, Direction, FaultProxy, Lab, LabOptions};
 
@@ -52,6 +53,7 @@ pub(super) struct Bench {
     house: BTreeMap<u16, Phone>,
     spool: Mutex<SpoolWatch>,
     small: Option<SmallDisk>,
+    wall: Option<Wall>,
     /// How much of the sidecar's log was there when something was last done to it or its machine.
     said: AtomicUsize,
     lock: tokio::sync::Mutex<Option<SqliteConnection>>,
@@ -87,6 +89,11 @@ impl Bench {
             }
             false => None,
         };
+        let wall = (needs.clocks != Clocks::Real).then(|| folder.clone());
+        let wall = match wall {
+            Some(folder) => Some(blocking(move || Wall::start(&folder)).await??),
+            None => None,
+        };
         let mut house = BTreeMap::new();
         for extension in scenarios.iter().flat_map(Scenario::extensions).collect::<BTreeSet<_>>() {
             let phone = Phone::bind(Ipv4Addr::LOCALHOST, &extension.to_string()).await;
@@ -102,6 +109,7 @@ impl Bench {
         let options = LabOptions {
             features: Some(String::from_utf8_lossy(&said.stdout).into_owned()),
             phones: house.iter().map(|(extension, phone)| (*extension, phone.address().port())).collect(),
+            env: wall.iter().filter(|_| needs.clocks == Clocks::Both).flat_map(Wall::env).collect(),
             calls: scenarios.iter().map(|scenario| scenario.copies).sum::<u16>().clamp(20, 200),
             more: vec![("queues.conf", queues(house.keys())), ("pjsip.conf", VISITOR.to_owned())],
             ..LabOptions::default()
@@ -131,6 +139,7 @@ impl Bench {
         let spool = SpoolWatch::start(watched).map_err(trouble)?;
         let cli = Cli::new(sidecar.clone(), config);
         let child = Child::new(cli.clone(), folder.join("sidecar.log")).map_err(|error| error.to_string())?;
+        let child = child.with_env(wall.as_ref().map(Wall::env).unwrap_or_default());
         let bench = Self {
             needs,
             folder,
@@ -144,6 +153,7 @@ impl Bench {
             house,
             spool: Mutex::new(spool),
             small,
+            wall,
             said: AtomicUsize::new(0),
             lock: tokio::sync::Mutex::new(None),
             numbers: AtomicU16::new(1001),
@@ -272,6 +282,13 @@ impl Bench {
             fs::remove_file(&place).and_then(|()| fs::rename(&away, &place))
         };
         moved.map_err(|error| format!("the {what}: {error}"))
+    }
+
+    /// From now on the clock is off by so much.
+    pub(super) fn clock(&self, by: SignedDuration) -> Result<(), String> {
+        self.listen_from_now();
+        let wall = self.wall.as_ref().ok_or("the bench's clock cannot be set")?;
+        wall.set(by).map_err(|error| format!("the clock: {error}"))
     }
 
     /// Leaves so much room for the spool.

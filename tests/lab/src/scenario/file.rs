@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::site::TEXTS;
 use super::step::{Act, Does, Step, duration};
+use super::wall::Clocks;
 
 /// How late a segment may begin where a scenario does not say.
 const LATE: Duration = Duration::from_millis(400);
@@ -86,6 +87,8 @@ pub struct Bench {
     pub whole_machine: bool,
     /// The spool is on a small file system of its own, which can be filled.
     pub small_spool: bool,
+    /// Whose clock can be set.
+    pub clocks: Clocks,
     /// What `temoin.toml` says beside the site's.
     pub config: toml::Table,
 }
@@ -100,6 +103,7 @@ impl Default for Bench {
             foreign: false,
             whole_machine: false,
             small_spool: false,
+            clocks: Clocks::Real,
             config: toml::Table::new(),
         }
     }
@@ -387,8 +391,13 @@ impl Scenario {
                 Err("a policy is everybody's: the scenario must be `alone`".into())
             }
             Act::Link(..) if !self.bench.proxies => Err("the bench has no proxies".into()),
+            Act::Clock(_) if self.bench.clocks == Clocks::Real => {
+                Err("the bench's clock cannot be set".into())
+            }
             Act::Room(_) if !self.bench.small_spool => Err("the bench's spool is not small".into()),
-            Act::Pbx(_) | Act::Spool(_) | Act::Room(_) | Act::Vault(_) | Act::Says(_) if !self.alone => {
+            Act::Pbx(_) | Act::Spool(_) | Act::Room(_) | Act::Vault(_) | Act::Clock(_) | Act::Says(_)
+                if !self.alone =>
+            {
                 Err("only a scenario that is `alone` may do that".into())
             }
             Act::At(..)
@@ -400,6 +409,7 @@ impl Scenario {
             | Act::Says(_)
             | Act::Room(_)
             | Act::Vault(_)
+            | Act::Clock(_)
             | Act::Pbx(_)
             | Act::Spool(_)
             | Act::Store(_) => Ok(()),

@@ -20,6 +20,7 @@ mod spool;
 mod stage;
 mod step;
 mod suite;
+mod wall;
 
 pub use file::{Bench, Cast, Expected, Instant, PromptHeard, Scenario, ScenarioError, SegmentExpected};
 pub use judge::CallSeen;
@@ -27,3 +28,4 @@ pub use sidecar::{Child, Cli, Sidecar};
 pub use site::{Machine, Prompts, Site, TEXTS};
 pub use step::{Act, Condition, Does, Fate, GRAMMAR, Link, Room, Step, Trouble};
 pub use suite::{Report, Standing, Suite};
+pub use wall::Clocks;

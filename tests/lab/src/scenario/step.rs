@@ -49,6 +49,8 @@ spool is gone | is back        something else is in its place
 spool is full | is nearly full | has room
                                on a bench whose spool is small: nothing, 256 KiB, 4 MiB are left
 vault is gone | is back        something else is in its place
+clock is off by + | - DURATION from now on; on a bench with `clocks`
+clock is right
 policy is NAME                 one of the scenario's `policies` is built, and in force for new calls. Its instant is
                                what `now` or `minute` stands for in it
 store is locked | is free      another program holds the write lock of the index
@@ -89,6 +91,8 @@ pub enum Act {
     Says(String),
     /// So much room is left for the spool.
     Room(Room),
+    /// The clock is off by so much.
+    Clock(SignedDuration),
     /// The vault is gone (true), or back.
     Vault(bool),
     /// `temoin halt`, and what it says: recorders stopped, calls spared.
@@ -242,6 +246,11 @@ fn act(words: &[&str]) -> Result<Option<Act>, String> {
         ["spool", "is", "full"] => Some(Act::Room(Room::None)),
         ["spool", "is", "nearly", "full"] => Some(Act::Room(Room::Little)),
         ["spool", "has", "room"] => Some(Act::Room(Room::Enough)),
+        ["clock", "is", "right"] => Some(Act::Clock(SignedDuration::ZERO)),
+        ["clock", "is", "off", "by", sign @ ("+" | "-"), by] => {
+            let by = SignedDuration::try_from(duration(by)?).map_err(|error| error.to_string())?;
+            Some(Act::Clock(if sign == "+" { by } else { -by }))
+        }
         ["vault", "is", "gone"] => Some(Act::Vault(true)),
         ["vault", "is", "back"] => Some(Act::Vault(false)),
         ["store", "is", "locked"] => Some(Act::Store(true)),
@@ -261,7 +270,10 @@ fn act(words: &[&str]) -> Result<Option<Act>, String> {
         ["pbx", "connects", phone, "to", number, "through", "a", "Local", "channel"] => {
             Some(Act::Connect(phone.to_owned(), number.to_owned(), true))
         }
-        ["sidecar" | "policy" | "store" | "ami" | "ari" | "pbx" | "spool" | "vault" | "temoin", ..] => None,
+        [
+            "sidecar" | "policy" | "store" | "ami" | "ari" | "pbx" | "spool" | "vault" | "clock" | "temoin",
+            ..,
+        ] => None,
         [name, "must", "not", "be", "called"] => Some(Act::DoNotCall(name.to_owned(), true)),
         [name, "may", "be", "called", "again"] => Some(Act::DoNotCall(name.to_owned(), false)),
         ["at", mark, sign @ ("+" | "-"), by] => {
