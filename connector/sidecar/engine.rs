@@ -24,6 +24,7 @@ use crate::call::{self, Desktop, Found};
 use crate::clock::{Pace, Set, chance};
 use crate::outbound;
 use crate::restart::{self, Alive};
+use crate::room::Lack;
 
 /// Rules in force, calls alive.
 pub struct Engine {
@@ -141,9 +142,9 @@ impl Engine {
 
     /// Whether there is room for recordings.
     fn tell_room(&mut self) {
-        let lacks = self.desktop.lacks.borrow_and_update().as_deref().map(str::to_owned);
+        let event = room_event(self.desktop.lacks.borrow_and_update().as_ref());
         for call in self.calls.values() {
-            let _ = call.send(CallEvent::Room { lacks: lacks.clone() });
+            let _ = call.send(event.clone());
         }
     }
 
@@ -206,9 +207,7 @@ impl Engine {
         self.desktop.driver.follow(&call, &leg);
         let (sender, events) = mpsc::unbounded_channel();
         let rules = Arc::clone(&self.rules.borrow());
-        if let Some(lacks) = &*self.desktop.lacks.borrow() {
-            let _ = sender.send(CallEvent::Room { lacks: Some(lacks.to_string()) });
-        }
+        let _ = sender.send(room_event(self.desktop.lacks.borrow().as_ref()));
         let task = self.tasks.spawn(task(rules, seed, events));
         self.calls.insert(call.clone(), sender);
         self.legs.insert(task.id(), (call, leg));
@@ -269,4 +268,8 @@ impl Engine {
         tracing::info!(calls = self.calls.len(), "watching the PBX");
         true
     }
+}
+
+fn room_event(lack: Option<&Lack>) -> CallEvent {
+    CallEvent::Room { lacks: lack.map(|lack| lack.why.clone()), full: lack.is_some_and(|lack| lack.full) }
 }

@@ -221,6 +221,8 @@ pub enum CallEvent {
     Room {
         /// Which disk lacks it, in words; nothing: there is.
         lacks: Option<String>,
+        /// None at all for the recorder: what it writes would have holes.
+        full: bool,
     },
     /// The clock of this machine was set, forwards or (negative) back. What was told before was told by the old one.
     ClockSet {

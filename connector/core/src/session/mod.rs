@@ -113,8 +113,9 @@ pub struct Session {
     failures: u8,
     /// That the journal is locked was told, and still holds.
     told_locked: bool,
-    /// Which disk has no room for a recording, in words; whether that was told.
+    /// Which disk has no room for a recording, in words; whether it has none at all; whether that was told.
     lacks: Option<String>,
+    full: bool,
     told_lack: bool,
     /// Orders that wait for their answer.
     pending: BTreeMap<OrderNo, Asked>,
@@ -292,6 +293,7 @@ impl Session {
             failures: 0,
             told_locked: false,
             lacks: None,
+            full: false,
             told_lack: false,
             pending: BTreeMap::new(),
             orders: 0,
@@ -356,9 +358,9 @@ impl Session {
             CallEvent::Opened(id) => self.opened(now, id),
             CallEvent::NotOpened(id, error) => self.not_opened(now, id, &error),
             CallEvent::Proven => self.proven(now),
-            CallEvent::Room { lacks } => {
+            CallEvent::Room { lacks, full } => {
                 self.told_lack &= lacks.is_some();
-                self.lacks = lacks;
+                (self.lacks, self.full) = (lacks, full);
             }
             CallEvent::ClockSet { by } => self.clock_set(by),
             CallEvent::Drawn(drawn) => self.drawn(drawn),

@@ -120,8 +120,8 @@ impl Session {
         if held {
             return Err(Why::Held);
         }
-        // What a law demands and has begun runs on as long as it can.
-        if self.lacks.is_some() && !self.recorder.is_demanded() {
+        // What a law demands and has begun runs on as long as it is whole.
+        if self.full || self.lacks.is_some() && !self.recorder.is_demanded() {
             return Err(Why::NoRoom);
         }
         Ok(Wish { facts: facts.clone(), decision })
