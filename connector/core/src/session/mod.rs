@@ -378,6 +378,9 @@ impl Session {
         if let Phase::Hook(hook) = &mut self.phase {
             hook.waits_mut().for_each(moved);
         }
+        if let Some(live) = self.recorder.live_mut() {
+            live.clock_set = true;
+        }
         let step = self.step.iter_mut().flat_map(Step::times_mut);
         let recorder = self.recorder.wait_mut().map(|wait| &mut wait.again);
         let own = [&mut self.quiet_until, &mut self.settled, &mut self.exempt_rang, &mut self.step_seen];

@@ -60,9 +60,8 @@ impl Session {
         let mut kept = live.purposes.clone();
         kept.retain(|purpose| !live.erased.contains(purpose));
         let mut ending = stop.ending;
-        // What a law demands and nobody watched is kept whole where the clock was set back meanwhile: no times fit it.
-        let set_back = live.started.is_some_and(|started| stop.until <= started);
-        let whole = set_back && live.flags.contains(&Flag::Unwatched) && stop.ending == Ending::Gap;
+        // What a law demands is kept whole where the clock was set meanwhile: no time tells its end.
+        let whole = live.clock_set && live.flags.contains(&Flag::Unwatched) && stop.ending == Ending::Gap;
         // An end that lies before the beginning, told late, leaves nothing either.
         if !whole && live.started.is_none_or(|started| stop.end() <= started) {
             kept.clear();

@@ -66,6 +66,8 @@ pub(super) struct Live {
     unwatched: Option<Timestamp>,
     pub(super) erased: BTreeSet<Purpose>,
     pub(super) flags: Vec<Flag>,
+    /// The clock was set since it began: no later time is of the clock by which it began.
+    pub(super) clock_set: bool,
 }
 
 /// How a segment is to end.
@@ -368,10 +370,9 @@ impl Session {
     pub(super) fn stopped(&mut self, now: Timestamp, order: OrderNo, reply: Reply) {
         let expected = match &mut self.recorder {
             Recorder::Stopping { live, stop, wait } if order.0 > wait.after => {
-                // A clock that was set back meanwhile tells nothing of its end.
-                if live.started.is_none_or(|started| started < now) {
-                    stop.until = stop.until.min(now);
-                }
+                // A clock that was set meanwhile tells nothing of its end: the last certain moment does.
+                let end = if live.clock_set { live.unwatched.unwrap_or(stop.until) } else { now };
+                stop.until = stop.until.min(end);
                 // Who came in meanwhile is told when the link is back.
                 if live.unwatched.is_some() && self.link != Link::Up {
                     return;
@@ -513,6 +514,7 @@ impl Session {
             unwatched: None,
             erased: BTreeSet::new(),
             flags: Vec::new(),
+            clock_set: false,
         });
         self.recorder = Recorder::Opening { live, durable: false };
     }
