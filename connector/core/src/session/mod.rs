@@ -362,7 +362,11 @@ impl Session {
                 self.told_lack &= lacks.is_some();
                 (self.lacks, self.full) = (lacks, full);
             }
-            CallEvent::ClockSet { by } => self.clock_set(by),
+            CallEvent::ClockSet { by } => {
+                // What ends now ends by the clock by which it began.
+                self.changed = now.saturating_sub(by).unwrap_or(now);
+                self.clock_set(by);
+            }
             CallEvent::Drawn(drawn) => self.drawn(drawn),
             CallEvent::NotDrawn(error) => self.not_drawn(now, &error),
             CallEvent::Woken => {}

@@ -370,8 +370,9 @@ impl Session {
     pub(super) fn stopped(&mut self, now: Timestamp, order: OrderNo, reply: Reply) {
         let expected = match &mut self.recorder {
             Recorder::Stopping { live, stop, wait } if order.0 > wait.after => {
-                // A clock that was set meanwhile tells nothing of its end: the last certain moment does.
-                let end = if live.clock_set { live.unwatched.unwrap_or(stop.until) } else { now };
+                // A clock that was set meanwhile, or is not the PBX's, tells nothing of its end: the last certain moment does.
+                let tells = !live.clock_set && live.started.is_none_or(|started| started < now);
+                let end = if tells { now } else { live.unwatched.unwrap_or(stop.until) };
                 stop.until = stop.until.min(end);
                 // Who came in meanwhile is told when the link is back.
                 if live.unwatched.is_some() && self.link != Link::Up {
