@@ -86,13 +86,16 @@ pub struct LabOptions {
     pub features: Option<String>,
     /// Environment of the program.
     pub env: Vec<(&'static str, std::ffi::OsString)>,
+    /// Whether `temoin-settle` is among the sounds. Without it Asterisk swallows prompts of some outbound calls.
+    pub settles: bool,
     /// Text to put at the end of a configuration file, as `("extensions.conf", "[far]…")`.
     pub more: Vec<(&'static str, String)>,
 }
 
 impl Default for LabOptions {
     fn default() -> Self {
-        Self { phones: Vec::new(), trunk: None, calls: 40, features: None, env: Vec::new(), more: Vec::new() }
+        let (phones, more) = (Vec::new(), Vec::new());
+        Self { phones, trunk: None, calls: 40, features: None, env: Vec::new(), settles: true, more }
     }
 }
 
@@ -258,7 +261,7 @@ impl Lab {
             let dir = self.dir().join(dir);
             fs::create_dir_all(&dir).doing(|| format!("creating {}", dir.display()))?;
         }
-        self.link_data(&dialplans.join("sounds"))?;
+        self.link_data(&dialplans.join("sounds"), options.settles)?;
         let conf = |name: &str| self.dir().join("etc").join(name);
         for name in EMPTY {
             write(&conf(name), "")?;
@@ -317,7 +320,7 @@ impl Lab {
     }
 
     /// Links the installed data and, as the only sounds, the shipped prompts.
-    fn link_data(&self, sounds: &Path) -> Result<(), LabError> {
+    fn link_data(&self, sounds: &Path, settles: bool) -> Result<(), LabError> {
         let data = self.dir().join("data");
         let link = |from: &Path, to: &Path| symlink(from, to).doing(|| format!("linking {}", to.display()));
         let installed = fs::read_dir(&self.install.data);
@@ -328,6 +331,10 @@ impl Lab {
         }
         for language in ["fr", "en"] {
             link(&sounds.join(language), &data.join("sounds").join(language))?;
+        }
+        if settles {
+            let settle = "temoin-settle.alaw";
+            link(&sounds.join(settle), &data.join("sounds").join(settle))?;
         }
         for prompt in SILENT {
             let file = data.join("sounds").join(prompt).with_extension("sln");

@@ -102,6 +102,12 @@ impl Call {
         &self.shared.ear
     }
 
+    /// By how much a packet of its voice left too late, at the worst: the machine was busy. From 100 ms on a PBX that mixes
+    /// both voices may throw sound away.
+    pub fn latest(&self) -> Duration {
+        self.shared.mouth.latest()
+    }
+
     /// Says something else from now on.
     pub fn speak(&self, voice: Voice) {
         self.shared.mouth.speak(voice);

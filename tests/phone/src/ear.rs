@@ -166,17 +166,21 @@ impl Ear {
     /// One line for the message of a failed test: what is heard now, and what was.
     pub fn summary(&self) -> String {
         let now = Instant::now();
-        let (packets, keys) = (self.all_packets(), self.digits());
+        let (packets, strays, keys) = (self.all_packets(), self.strays(), self.digits());
+        let strays = if strays > 0 { format!(" and {strays} of another sender") } else { String::new() };
         let last = self.heard().frames.back().map(|f| now.saturating_duration_since(f.at));
         let Some(age) = last else {
-            return format!("{packets} packets heard, no sound, keys '{keys}'");
+            return format!("{packets} packets heard{strays}, no sound, keys '{keys}'");
         };
         let recent = self.between(now.checked_sub(age + SURE).unwrap_or(now), now);
         let loudest = match recent.loudest(Duration::ZERO, Duration::MAX) {
             Some((hz, db)) => format!("about {hz} Hz at {db:.0} dB"),
             None => "no tone".to_owned(),
         };
-        format!("{packets} packets heard, the last {} ms ago with {loudest}, keys '{keys}'", age.as_millis())
+        format!(
+            "{packets} packets heard{strays}, the last {} ms ago with {loudest}, keys '{keys}'",
+            age.as_millis()
+        )
     }
 
     /// Wakes for each packet and key.

@@ -79,6 +79,8 @@ struct Speech {
     presses: VecDeque<Press>,
     pressing: Option<Pressing>,
     rest: u32,
+    /// By how much a packet left too late, at the worst.
+    latest: Duration,
 }
 
 #[derive(Debug)]
@@ -121,6 +123,7 @@ impl Mouth {
             presses: VecDeque::new(),
             pressing: None,
             rest: 0,
+            latest: Duration::ZERO,
         };
         let mouth = Self { speech: Mutex::new(speech) };
         mouth.speak(voice);
@@ -151,6 +154,16 @@ impl Mouth {
 
     pub(crate) fn take_aim(&self, aim: Aim) {
         self.speech().aim = aim;
+    }
+
+    /// Notes that the machine came to a packet so much too late.
+    pub(crate) fn late(&self, by: Duration) {
+        let mut speech = self.speech();
+        speech.latest = speech.latest.max(by);
+    }
+
+    pub(crate) fn latest(&self) -> Duration {
+        self.speech().latest
     }
 
     pub(crate) fn aim(&self) -> Aim {

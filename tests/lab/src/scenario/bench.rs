@@ -111,6 +111,7 @@ impl Bench {
             phones: house.iter().map(|(extension, phone)| (*extension, phone.address().port())).collect(),
             env: wall.iter().filter(|_| needs.clocks == Clocks::Both).flat_map(Wall::env).collect(),
             calls: scenarios.iter().map(|scenario| scenario.copies).sum::<u16>().clamp(20, 200),
+            settles: needs.settles,
             more: vec![("queues.conf", queues(house.keys())), ("pjsip.conf", VISITOR.to_owned())],
             ..LabOptions::default()
         };

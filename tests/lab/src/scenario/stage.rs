@@ -76,6 +76,14 @@ pub(super) struct Run {
     pub(super) taken: Vec<(String, Call)>,
 }
 
+impl Run {
+    /// By how much a packet of anybody's voice left too late, at the worst.
+    pub(super) fn latest(&self) -> Option<Duration> {
+        let calls = self.dials.iter().map(|dial| &dial.call).chain(self.taken.iter().map(|(_, call)| call));
+        calls.map(Call::latest).max()
+    }
+}
+
 /// A step that did not come about.
 #[derive(Debug)]
 pub(super) struct Stuck {
