@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use fakes::{World, agent, at, call_id, policy, rules, rules_that_draw};
 use jiff::SignedDuration;
-use temoin_core::command::{Order, Release};
+use temoin::room::Lack;
+use temoin_core::command::{Notice, Order, Release};
 use temoin_core::event::PbxEvent;
 use temoin_core::journal::{Entry, What};
 use temoin_core::ports::{CallQuery, CallRecord, Change, Clock as _, LiveCall, SegmentQuery, Store as _};
@@ -276,6 +277,90 @@ async fn a_lost_link_closes_and_its_return_begins_anew() {
     world.pbx.tell(PbxEvent::LinkDown { since: world.clock.now() });
     world.pbx.live(Vec::new());
     world.pbx.tell(PbxEvent::LinkUp);
+    world.found("its end is known", async || world.record("c1").await?.ended).await;
+    world.verify().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_parts_what_is_recorded_and_every_time_is_of_one_clock() {
+    // A year later the campaign is over.
+    for (by, ending) in [(3_600, Ending::Gap), (-3_600, Ending::Gap), (400 * 86_400, Ending::NotAllowed)] {
+        let world = World::start(rules_that_draw("c1")).await;
+        world.arrive("c1");
+        world
+            .until("it is let go", || world.pbx.orders("c1").contains(&Order::Release(Release::Admitted)))
+            .await;
+        world.talk("c1", vec![agent("2001")]);
+        let first = world.recorded("c1").await;
+        tokio::time::sleep(10 * SECOND).await;
+        world.pbx.live(vec![LiveCall { parties: vec![agent("2001")], ..live("c1", Some(String::new())) }]);
+        let before = world.clock.now();
+        world.clock_goes_on(SignedDuration::from_secs(by));
+        world.closed(first).await;
+        let closing = world.segment(first).await.closing.expect("closed");
+        let (from, until) = (closing.from.expect("a beginning"), closing.until);
+        assert_eq!(closing.ending, ending, "by {by}");
+        let (long, late) = (until.duration_since(from).as_secs(), until.duration_since(before).as_secs());
+        assert!((9..=11).contains(&long) && late <= 1, "by {by}: {from} to {until}");
+        if ending != Ending::Gap {
+            tokio::time::sleep(5 * SECOND).await;
+            assert_eq!(world.pbx.records("c1"), [first], "the law follows the new clock");
+            continue;
+        }
+        let second = world
+            .found("a new segment", async || world.pbx.records("c1").into_iter().find(|id| *id != first))
+            .await;
+        tokio::time::sleep(5 * SECOND).await;
+        world.end("c1");
+        world.closed(second).await;
+        let closing = world.segment(second).await.closing.expect("closed");
+        let long = closing.until.duration_since(closing.from.expect("a beginning")).as_secs();
+        assert!((4..=6).contains(&long), "by {by}: {long} s");
+        let set = |what: &What| matches!(what, What::ClockSet { by_ms } if (by_ms - by * 1000).abs() < 100);
+        assert_eq!(world.journal_of(set).await, 1, "by {by}");
+        world.verify().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_asked_has_his_time_whatever_the_clock_says() {
+    let mut took = Vec::new();
+    for by in [0, 3_600, -3_600] {
+        let world = World::start(rules(&policy())).await;
+        let begun = tokio::time::Instant::now();
+        world.arrive("c1");
+        world.until("it is announced", || !world.pbx.orders("c1").is_empty()).await;
+        world.pbx.live(vec![LiveCall { in_hook: true, ..live("c1", None) }]);
+        world.clock_goes_on(SignedDuration::from_secs(by));
+        world
+            .until("it is let go", || world.pbx.orders("c1").contains(&Order::Release(Release::Admitted)))
+            .await;
+        took.push(begun.elapsed().as_millis() / 20);
+    }
+    assert!(took.iter().all(|one| one.abs_diff(took[0]) <= 1), "in 20 ms: {took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_room_nothing_is_begun_and_what_runs_is_stopped_until_there_is_room() {
+    let world = World::start(rules_that_draw("c1")).await;
+    world.arrive("c1");
+    world.until("it is let go", || world.pbx.orders("c1").contains(&Order::Release(Release::Admitted))).await;
+    world.talk("c1", vec![agent("2001")]);
+    let first = world.recorded("c1").await;
+    let why = "the spool has 0 KiB left and needs 1024".to_owned();
+    world.room.send_replace(Some(Lack { why: why.clone(), full: false }));
+    world.closed(first).await;
+    let row = world.segment(first).await;
+    assert_eq!(row.closing.map(|closing| closing.ending), Some(Ending::NoRoom));
+    assert_eq!(row.state, State::Closed, "what was recorded is kept");
+    let told = |what: &What| *what == What::Alarm(Notice::NotStarted { why: why.clone() });
+    assert_eq!(world.journal_of(told).await, 1);
+    tokio::time::sleep(10 * SECOND).await;
+    assert_eq!(world.pbx.records("c1"), [first], "nothing is begun");
+    assert_eq!(world.journal_of(told).await, 1, "and told once");
+    world.room.send_replace(None);
+    world.found("it goes on", async || world.pbx.records("c1").into_iter().find(|id| *id != first)).await;
+    world.end("c1");
     world.found("its end is known", async || world.record("c1").await?.ended).await;
     world.verify().await;
 }

@@ -17,7 +17,9 @@ use temoin_core::session::{Rules, Session};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::{Pace, Set};
 use crate::outbox::Outbox;
+use crate::room::Lacks;
 
 /// What every call's task works with.
 #[derive(Clone)]
@@ -34,6 +36,8 @@ pub struct Desktop {
     pub register_key: PathBuf,
     /// Where the PBX's recorder writes.
     pub spool: PathBuf,
+    /// Which disk has no room for recordings, in words.
+    pub lacks: Lacks,
     /// Counts what people must be told.
     pub alarms: Arc<Alarms>,
 }
@@ -55,6 +59,11 @@ impl Alarms {
             Notice::ReloadRefused { .. } => "reload-refused",
         };
         tracing::warn!(%call, alarm = kind, detail = ?notice, "alarm");
+        self.count(kind);
+    }
+
+    /// One more of a kind.
+    pub fn count(&self, kind: &'static str) {
         if let Ok(mut counts) = self.0.lock() {
             *counts.entry(kind).or_default() += 1;
         }
@@ -74,6 +83,7 @@ pub async fn run(
     desktop: Desktop,
 ) {
     let mut answers = Answers::new();
+    let mut pace = Pace::new(&*desktop.clock);
     perform(&session, commands, &desktop, &mut answers);
     while !session.is_over() {
         let wake = session.wake_at().map(|at| until(desktop.clock.now(), at));
@@ -88,9 +98,12 @@ pub async fn run(
             Some(event) = answers.next() => event,
             () = tokio::time::sleep(wake.unwrap_or(Duration::MAX / 2)), if wake.is_some() => CallEvent::Woken,
         };
+        // What waits is told first: nothing is over because somebody set the clock.
+        let set = pace.look(&*desktop.clock).map(|Set { by, .. }| CallEvent::ClockSet { by });
         let now = desktop.clock.now();
         tracing::debug!(call = %session.call(), event = name(&event), "event");
-        let commands = session.step(now, event);
+        let mut commands = set.map(|set| session.step(now, set)).unwrap_or_default();
+        commands.extend(session.step(now, event));
         perform(&session, commands, &desktop, &mut answers);
     }
 }
@@ -179,6 +192,8 @@ fn name(event: &CallEvent) -> &'static str {
         CallEvent::Opened(_) => "opened",
         CallEvent::NotOpened(..) => "not-opened",
         CallEvent::Proven => "proven",
+        CallEvent::Room { .. } => "room",
+        CallEvent::ClockSet { .. } => "clock-set",
         CallEvent::Drawn(_) => "drawn",
         CallEvent::NotDrawn(_) => "not-drawn",
         CallEvent::Woken => "woken",
@@ -219,10 +234,14 @@ fn perform(session: &Session, commands: Vec<Command>, desktop: &Desktop, answers
             Command::Prove => {
                 desktop.outbox.post(std::mem::take(&mut changes));
                 let durable = desktop.outbox.commit(Vec::new());
+                let lacks = desktop.lacks.borrow().is_some();
                 // Where it is not, nothing is proven, and nothing else follows from it.
                 answers.push(
                     durable
-                        .map(|result| if result.is_ok() { CallEvent::Proven } else { CallEvent::Woken })
+                        .map(move |result| match result {
+                            Ok(()) if !lacks => CallEvent::Proven,
+                            _ => CallEvent::Woken,
+                        })
                         .boxed(),
                 );
             }

@@ -58,6 +58,9 @@ pub struct Config {
     /// Waits.
     #[serde(default)]
     pub wait: WaitConfig,
+    /// How much room must be left on the disks.
+    #[serde(default)]
+    pub room: RoomConfig,
     /// Logs.
     #[serde(default)]
     pub log: LogConfig,
@@ -170,6 +173,44 @@ impl Default for WaitConfig {
     fn default() -> Self {
         let timing = Timing::default();
         Self { opt_out: timing.opt_out_wait, opt_in: timing.opt_in_wait }
+    }
+}
+
+/// With less left than this, nothing new is recorded and lines that must be recorded are refused, as `"256 MiB"`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoomConfig {
+    /// Where the PBX records.
+    pub spool: Size,
+    /// Where the index lies.
+    pub index: Size,
+    /// Where recordings are kept.
+    pub vault: Size,
+}
+
+impl Default for RoomConfig {
+    fn default() -> Self {
+        let size = Size(256 << 20);
+        Self { spool: size, index: size, vault: size }
+    }
+}
+
+/// So many bytes, written as `"256 MiB"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Size(pub u64);
+
+impl TryFrom<String> for Size {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+        let size = units.iter().find_map(|(unit, bits)| {
+            let number: u64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+            number.checked_mul(1 << bits)
+        });
+        size.map(Self)
+            .ok_or_else(|| format!("`{text}` is no size: write it as \"256 MiB\", with KiB, MiB or GiB"))
     }
 }
 

@@ -13,16 +13,18 @@ use jiff::Timestamp;
 use temoin_core::command::DriverError;
 use temoin_core::event::{Arrival, CallEvent, Dialling, PbxEvent};
 use temoin_core::id::{CallId, LegId};
-use temoin_core::ports::LiveCall;
+use temoin_core::journal::{Entry, What};
+use temoin_core::ports::{Change, LiveCall};
 use temoin_core::session::{Rules, Session};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::call::{self, Desktop, Found};
-use crate::clock::chance;
+use crate::clock::{Pace, Set, chance};
 use crate::outbound;
 use crate::restart::{self, Alive};
+use crate::room::Lack;
 
 /// Rules in force, calls alive.
 pub struct Engine {
@@ -36,6 +38,8 @@ pub struct Engine {
     legs: HashMap<tokio::task::Id, (CallId, LegId)>,
     alive: Alive,
     started: Timestamp,
+    /// Tells when the machine's clock was set.
+    pace: Pace,
     /// Ready once the segments of an earlier run are closed; nobody adopts a call before.
     closed: CancellationToken,
     /// Closes them.
@@ -50,6 +54,7 @@ impl Engine {
     pub fn new(desktop: Desktop, rules: watch::Receiver<Arc<Rules>>, alive: PathBuf) -> Self {
         Self {
             started: desktop.clock.now(),
+            pace: Pace::new(&*desktop.clock),
             desktop,
             rules,
             calls: HashMap::new(),
@@ -79,9 +84,18 @@ impl Engine {
         let mut asked = None;
         self.mirror_exempt();
         loop {
+            if asked.is_none()
+                && let Some(set) = self.pace.look(&*self.desktop.clock)
+            {
+                self.clock_set(set);
+                if watching {
+                    asked = Some(self.desktop.driver.calls());
+                }
+            }
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 Ok(()) = self.rules.changed() => self.mirror_exempt(),
+                Ok(()) = self.desktop.lacks.changed() => self.tell_room(),
                 event = events.next(), if asked.is_none() => match event {
                     Some(PbxEvent::LinkUp) => asked = Some(self.desktop.driver.calls()),
                     Some(PbxEvent::LinkDown { since }) => {
@@ -123,6 +137,27 @@ impl Engine {
     fn tell(&self, call: &CallId, event: CallEvent) {
         if let Some(sender) = self.calls.get(call) {
             let _ = sender.send(event);
+        }
+    }
+
+    /// Whether there is room for recordings.
+    fn tell_room(&mut self) {
+        let event = room_event(self.desktop.lacks.borrow_and_update().as_ref());
+        for call in self.calls.values() {
+            let _ = call.send(event.clone());
+        }
+    }
+
+    /// The machine's clock was set: no recording goes on across it, for its times would not be of one clock. Everything is
+    /// looked at anew as after a gap. What waits each call notices by itself.
+    fn clock_set(&mut self, Set { by, last }: Set) {
+        tracing::error!(by_ms = by.as_millis() as i64, alarm = "clock-set", "the clock was set");
+        self.desktop.alarms.count("clock-set");
+        let what = What::ClockSet { by_ms: i64::try_from(by.as_millis()).unwrap_or(i64::MAX) };
+        let entry = Entry { at: self.desktop.clock.now(), call: None, segment: None, what };
+        self.desktop.outbox.post(vec![Change::Journal(entry)]);
+        for call in self.calls.values() {
+            let _ = call.send(CallEvent::LinkLost { since: last });
         }
     }
 
@@ -172,6 +207,7 @@ impl Engine {
         self.desktop.driver.follow(&call, &leg);
         let (sender, events) = mpsc::unbounded_channel();
         let rules = Arc::clone(&self.rules.borrow());
+        let _ = sender.send(room_event(self.desktop.lacks.borrow().as_ref()));
         let task = self.tasks.spawn(task(rules, seed, events));
         self.calls.insert(call.clone(), sender);
         self.legs.insert(task.id(), (call, leg));
@@ -232,4 +268,8 @@ impl Engine {
         tracing::info!(calls = self.calls.len(), "watching the PBX");
         true
     }
+}
+
+fn room_event(lack: Option<&Lack>) -> CallEvent {
+    CallEvent::Room { lacks: lack.map(|lack| lack.why.clone()), full: lack.is_some_and(|lack| lack.full) }
 }

@@ -24,6 +24,7 @@ pub mod reading;
 pub mod register;
 pub mod report;
 pub mod restart;
+pub mod room;
 pub mod rules;
 pub mod schema;
 pub mod show;

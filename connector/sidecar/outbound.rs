@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use crate::call::Desktop;
 use crate::register::Book;
+use crate::room::Lack;
 
 /// So long somebody who dials waits for the register, and so long for the journal of a line that must be recorded.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -56,8 +57,13 @@ pub async fn brief(dialling: Dialling, rules: Arc<Rules>, desktop: Desktop) {
     };
     note(&briefing, rests_on);
     if refuses && briefing.how == Release::Admitted {
+        let lacks = desktop.lacks.borrow().clone();
         let written = timeout(PATIENCE, desktop.outbox.commit(Vec::new())).await;
-        if !matches!(written, Ok(Ok(()))) {
+        if let Some(Lack { why, .. }) = lacks {
+            desktop.alarms.raise(&leg, &Notice::Mandatory { why });
+            refuse(&mut briefing, "no-room");
+            note(&briefing, Vec::new());
+        } else if !matches!(written, Ok(Ok(()))) {
             desktop.alarms.raise(&leg, &Notice::Mandatory { why: "the journal cannot be written".into() });
             refuse(&mut briefing, "journal-not-written");
             note(&briefing, Vec::new());

@@ -176,6 +176,7 @@ fn sentence(entry: &Entry) -> String {
         What::Erasing { why } => format!("segment is being erased: {why}"),
         What::Disposed => "segment erased".into(),
         What::Alarm(notice) => format!("ALARM: {notice:?}"),
+        What::ClockSet { by_ms } => format!("the clock was set by {by_ms} ms"),
         What::Gap { since } => format!("nobody watched since {since}"),
         What::Listened { who, reason } => format!("{who} listened: {reason}"),
         What::Ended => "the customer's leg is gone".into(),

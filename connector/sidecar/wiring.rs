@@ -26,12 +26,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::call::{Alarms, Desktop};
-use crate::clock::SystemClock;
+use crate::clock::{PatientClock, SteadyClock, SystemClock};
 use crate::config::{Config, StoreConfig, VaultConfig};
 use crate::engine::Engine;
 use crate::keep::{Keeper, Settings};
 use crate::outbox::{Outbox, Tell};
 use crate::register::sweep::Purger;
+use crate::room::Room;
 use crate::rules;
 use crate::sweep::Sweeper;
 use crate::watchdog::{Turns, Watchdog};
@@ -114,7 +115,8 @@ pub async fn serve(file: PathBuf, rules: Rules, config: Config) -> anyhow::Resul
         Arc::clone(&clock),
         Settings::new(&config.asterisk.spool),
     )
-    .context("the spool cannot be used")?;
+    .context("the spool cannot be used")?
+    .with_steady(Arc::new(SteadyClock::default()));
     let keeper = Arc::new(keeper);
     let watchdog = Watchdog::default();
     let tell = Told { turns: watchdog.watch("the index's writer", WITHIN), keeper: Arc::clone(&keeper) };
@@ -127,8 +129,12 @@ pub async fn serve(file: PathBuf, rules: Rules, config: Config) -> anyhow::Resul
     outbox.post(vec![Change::Journal(entry(clock.now(), started))]);
 
     let (swap, in_force) = watch::channel(Arc::new(rules));
-    let sweeper = Sweeper::new(Arc::clone(&store), Arc::clone(&clock));
-    let purger = Purger::new(Arc::clone(&store), Arc::clone(&clock), swap.subscribe());
+    // A clock that was set forwards must not erase before somebody could set it back.
+    let patient: Arc<dyn Clock> = Arc::new(PatientClock::default());
+    let sweeper = Sweeper::new(Arc::clone(&store), Arc::clone(&patient));
+    let purger = Purger::new(Arc::clone(&store), patient, swap.subscribe());
+    let alarms = Arc::new(Alarms::default());
+    let (room, lacks) = Room::new(&config, Arc::clone(&alarms));
     let desktop = Desktop {
         driver,
         store,
@@ -136,7 +142,8 @@ pub async fn serve(file: PathBuf, rules: Rules, config: Config) -> anyhow::Resul
         clock: Arc::clone(&clock),
         register_key: config.register_key(),
         spool: config.asterisk.spool.clone(),
-        alarms: Arc::new(Alarms::default()),
+        lacks,
+        alarms,
     };
     let stop = CancellationToken::new();
     let alive = config.store.path.with_extension("alive");
@@ -155,6 +162,7 @@ pub async fn serve(file: PathBuf, rules: Rules, config: Config) -> anyhow::Resul
         async move { sweeper.run(swept, move || turns.turned()).await }
     });
     beside.spawn(purger.run());
+    beside.spawn(room.run());
     beside.spawn(reload(hangups, file, swap, outbox.clone(), clock));
     beside.spawn(feed(watchdog.clone()));
     let keeping = tokio::spawn({

@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use temoin::call::{Alarms, Desktop};
 use temoin::engine::Engine;
 use temoin::outbox::Outbox;
+use temoin::room::Lack;
 use temoin::watchdog::Watchdog;
 use temoin_core::command::{DriverError, Media, Order, Reply};
 use temoin_core::desk::{Desk, Text};
@@ -242,6 +243,8 @@ pub struct World {
     pub store: Arc<MemoryStore>,
     pub clock: Arc<TestClock>,
     pub outbox: Outbox,
+    /// Whether the disks have room.
+    pub room: watch::Sender<Option<Lack>>,
     rules: watch::Sender<Arc<Rules>>,
     desktop: Option<Desktop>,
     turns: Arc<AtomicU64>,
@@ -265,6 +268,7 @@ impl World {
         let clock = Arc::new(TestClock { begun: tokio::time::Instant::now(), ahead: Mutex::default() });
         let pbx = Arc::new(Pbx::new(dir.path().join("spool")));
         let (outbox, _) = Outbox::start(store.clone(), clock.clone(), ());
+        let (room, lacks) = watch::channel(None);
         let desktop = Desktop {
             driver: pbx.clone(),
             store: store.clone(),
@@ -272,11 +276,12 @@ impl World {
             clock: clock.clone(),
             register_key: dir.path().join("register.key"),
             spool: dir.path().join("spool"),
+            lacks,
             alarms: Arc::new(Alarms::default()),
         };
         let (rules, _) = watch::channel(Arc::new(rules));
         let (turns, stop) = (Arc::default(), CancellationToken::new());
-        Self { pbx, store, clock, outbox, rules, desktop: Some(desktop), turns, stop, dir }
+        Self { pbx, store, clock, outbox, room, rules, desktop: Some(desktop), turns, stop, dir }
     }
 
     /// Starts the engine, and waits until it watches.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::command::{DriverError, Release, Reply};
@@ -217,6 +217,18 @@ pub enum CallEvent {
     NotOpened(SegmentId, StoreError),
     /// What was written before `Prove` is durable.
     Proven,
+    /// Whether there is room for what is recorded.
+    Room {
+        /// Which disk lacks it, in words; nothing: there is.
+        lacks: Option<String>,
+        /// None at all for the recorder: what it writes would have holes.
+        full: bool,
+    },
+    /// The clock of this machine was set, forwards or (negative) back. What was told before was told by the old one.
+    ClockSet {
+        /// By so much.
+        by: SignedDuration,
+    },
     /// The draws, durable with their counters.
     Drawn(Vec<Drawn>),
     /// No draw could be made.

@@ -91,6 +91,11 @@ pub enum What {
         /// How.
         outcome: Playback,
     },
+    /// The machine's clock was set while the program ran: the times before and after are no longer of one clock.
+    ClockSet {
+        /// By so many milliseconds; negative: back.
+        by_ms: i64,
+    },
     /// A key or code was pressed.
     Pressed {
         /// By `customer`, `agent` or nobody known.

@@ -47,6 +47,10 @@ pub fn close(
         flags: if segment.mandatory { vec![Flag::Unwatched] } else { Vec::new() },
         retention: segment.retention,
     };
+    // No times fit what a law demands where the clock was set back meanwhile: it is kept whole.
+    if segment.mandatory && !stranger && stopped <= from {
+        closing.from = None;
+    }
     // A stop that was wanted holds, whether or not it was confirmed.
     for entry in own() {
         if let What::Stopping { ending, until, cut_tail } = entry.what {
@@ -143,6 +147,24 @@ mod tests {
                 (closing.until, closing.ending, closing.cut_tail),
                 (at(until), Ending::Stranger, true)
             );
+        }
+    }
+
+    #[test]
+    fn what_a_law_demands_is_kept_whole_where_the_clock_was_set_back() {
+        for (mandatory, stranger, from) in
+            [(true, false, None), (true, true, Some(at(1))), (false, false, Some(at(1)))]
+        {
+            let record = open(mandatory);
+            let entry = Entry {
+                at: at(1),
+                call: Some(record.segment.call.clone()),
+                segment: Some(record.segment.id),
+                what: What::Recording,
+            };
+            let closing = close(&record, &[entry], Some(at(10)), at(-3600), stranger);
+            assert_eq!(closing.from, from, "mandatory {mandatory}, stranger {stranger}");
+            assert_eq!(closing.until, at(-3600));
         }
     }
 

@@ -87,6 +87,8 @@ pub enum Ending {
     NotAllowed,
     /// The PBX was not heard for a while.
     Gap,
+    /// A disk had no room left.
+    NoRoom,
     /// The recorder never started.
     NeverStarted,
 }

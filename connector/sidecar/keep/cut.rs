@@ -6,7 +6,7 @@ use temoin_core::segment::{Closing, Flag, Segment};
 /// What a join, an objection, private or payment takes off the end.
 pub const TAIL: SignedDuration = SignedDuration::from_millis(100);
 /// A file may be so much shorter or longer than the time bridged.
-const TOLERANCE: SignedDuration = SignedDuration::from_millis(100);
+pub const TOLERANCE: SignedDuration = SignedDuration::from_millis(100);
 
 /// What is left.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ fn frames_of(from: Timestamp, until: Timestamp, rate: u32) -> u64 {
     frames_in(until.duration_since(from), rate)
 }
 
-fn frames_in(time: SignedDuration, rate: u32) -> u64 {
+pub fn frames_in(time: SignedDuration, rate: u32) -> u64 {
     let frames = time.as_nanos().max(0) * i128::from(rate) / 1_000_000_000;
     u64::try_from(frames).unwrap_or(u64::MAX / 2)
 }

@@ -135,6 +135,8 @@ pub struct Keeper {
     store: Arc<dyn Store>,
     vault: Arc<dyn Vault>,
     clock: Arc<dyn Clock>,
+    /// For how long something lasts: the same, unless another is given.
+    steady: Arc<dyn Clock>,
     settings: Settings,
     spool: Spool,
     watches: Watches,
@@ -179,6 +181,7 @@ impl Keeper {
         Ok(Self {
             store,
             vault,
+            steady: Arc::clone(&clock),
             clock,
             spool: Spool::open(&settings.spool)?,
             watches: Watches::default(),
@@ -187,6 +190,12 @@ impl Keeper {
             hook: Arc::new(|_, _| {}),
             settings,
         })
+    }
+
+    /// Measures by this clock how long files rest: one that nobody sets.
+    pub fn with_steady(mut self, steady: Arc<dyn Clock>) -> Self {
+        self.steady = steady;
+        self
     }
 
     /// Calls this after each step: for tests that stop the process there.
@@ -285,7 +294,7 @@ impl Keeper {
             }
         }
         self.watches.retain(&seen);
-        if self.watches.is_time_to_tidy(self.clock.now(), self.settings.rest) {
+        if self.watches.is_time_to_tidy(self.steady.now(), self.settings.rest) {
             progress.tidied += self.tidy().await?;
         }
         Ok(())
@@ -294,7 +303,7 @@ impl Keeper {
     /// Only an index that is away ends the pass; all other trouble is this segment's own.
     async fn one(&self, row: SegmentRecord) -> Result<Option<Outcome>, Trouble> {
         let id = row.segment.id;
-        let now = self.clock.now();
+        let now = self.steady.now();
         if self.watches.is_resting(id, now, self.settings.backoff.1) {
             return Ok(None);
         }

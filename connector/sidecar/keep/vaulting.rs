@@ -10,7 +10,7 @@ use temoin_core::journal::{Entry, What};
 use temoin_core::ports::{Change, SegmentRecord, VaultError};
 use temoin_core::segment::{Deadlines, Flag, Kept, Sealed, State};
 
-use super::cut::{Cut, cut};
+use super::cut::{Cut, TOLERANCE, cut, frames_in};
 use super::spool::{Files, SpoolFile};
 use super::{Keeper, Outcome, Step, Trouble, watch};
 use crate::audio::{AudioError, Layout, Loudness, Pcm, Stereo, riff};
@@ -99,7 +99,7 @@ impl Keeper {
     /// Whether the recorder has let go of the files: it closed them, or it has not written for a while.
     async fn settled(&self, row: &SegmentRecord, files: &Files) -> Result<bool, Trouble> {
         let id = row.segment.id;
-        let now = self.clock.now();
+        let now = self.steady.now();
         let look = self.watches.look(id, files.lengths(), now);
         if !files.are_both() && !self.overdue(row) {
             return Ok(false);
@@ -111,7 +111,8 @@ impl Keeper {
             let files = files.clone();
             blocking(move || Ok(are_closed(&files))).await?
         };
-        let late = watch::since_end(row, now).is_some_and(|since| since >= self.settings.growing);
+        let late =
+            watch::since_end(row, self.clock.now()).is_some_and(|since| since >= self.settings.growing);
         if !closed && late && look.grew { Err(Trouble::Growing) } else { Ok(closed) }
     }
 
@@ -190,6 +191,15 @@ impl Audio {
         }
     }
 
+    /// Whether one side ends before the other: there was no room for its last words.
+    fn broke_off(&self) -> bool {
+        let mut frames = self.sides().map(|layout| (layout.frames, layout.rate));
+        match (frames.next(), frames.next()) {
+            (Some((one, rate)), Some((other, _))) => one.abs_diff(other) > frames_in(TOLERANCE, rate),
+            _ => false,
+        }
+    }
+
     /// Frames of the longer side.
     fn frames(&self) -> u64 {
         self.sides().map(|layout| layout.frames).max().unwrap_or(0)
@@ -230,6 +240,7 @@ impl Audio {
 /// What a listener must know, sorted and each once.
 fn flags(of_closing: &[Flag], cut: &Cut, audio: &Audio, heard: &Heard) -> Vec<Flag> {
     let mut flags = [of_closing, &cut.flags].concat();
+    flags.extend(audio.broke_off().then_some(Flag::Short));
     flags.extend((!heard.customer).then_some(Flag::CustomerSilent));
     flags.extend((!heard.agent).then_some(Flag::AgentSilent));
     flags.extend(audio.sides().any(|layout| layout.repaired).then_some(Flag::Repaired));

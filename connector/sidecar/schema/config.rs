@@ -20,6 +20,7 @@ pub(super) fn schema() -> Value {
         ("codes", codes()),
         ("lines", named(any_text(), line())),
         ("wait", table([("opt_out", duration()), ("opt_in", duration())])),
+        ("room", table(["spool", "index", "vault"].map(|key| (key, size())))),
         ("log", table([("format", json!({ "enum": ["text", "json"] })), ("level", any_text())])),
     ])
 }
@@ -86,6 +87,13 @@ fn line() -> Value {
         ),
         ("audio", about("Sounds of its own: language, text, file.", audio)),
     ])
+}
+
+fn size() -> Value {
+    about(
+        "With less left, nothing new is recorded.",
+        json!({ "type": "string", "pattern": r"^\d+ *[KMG]iB$" }),
+    )
 }
 
 fn duration() -> Value {

@@ -30,6 +30,14 @@ pub enum LabError {
         /// The tool's last words.
         why: String,
     },
+    /// No file system can be had that may be filled.
+    #[error(
+        "no small file system here: {why}; allow user namespaces, or give this machine a /dev/shm of 64 MiB"
+    )]
+    NoSmallDisk {
+        /// What was tried, and why it was not taken.
+        why: String,
+    },
     /// A program was started and is not up.
     #[error("{program} did not start: {why}\n{log}")]
     Start {

@@ -24,6 +24,9 @@ const LAYOUT: &str = "debian-1";
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
+/// Part of the folder's name of what sets clocks.
+const FAKETIME: &str = "faketime-1";
+
 /// Unpacked files that Asterisk never reads.
 const UNREAD: [&str; 7] = [
     "./usr/share/doc/*",
@@ -58,6 +61,48 @@ pub(crate) fn cached_or_fetched() -> Result<PathBuf, LabError> {
         fs::rename(&prefix, &home).doing(|| format!("renaming to {}", home.display()))?;
     }
     Ok(program)
+}
+
+/// The library that sets a program's clock (`LD_PRELOAD`): installed, cached, or fetched from the machine's own suite, whose
+/// C library the programs here are built for.
+pub(crate) fn faketime() -> Result<PathBuf, LabError> {
+    const NAME: &str = "faketime/libfaketime.so.1";
+    let below = |lib: &Path| -> Option<PathBuf> {
+        let folders = lib.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
+        std::iter::once(lib.to_owned()).chain(folders).map(|lib| lib.join(NAME)).find(|found| found.exists())
+    };
+    if let Some(installed) = below(Path::new("/usr/lib")) {
+        return Ok(installed);
+    }
+    let cache = cache_folder()?;
+    let home = cache.join(FAKETIME);
+    fs::create_dir_all(&cache).doing(|| format!("creating {}", cache.display()))?;
+    let lock = cache.join("lock");
+    let lock = File::create(&lock).doing(|| format!("creating {}", lock.display()))?;
+    lock.lock().doing(|| "waiting for another process that fetches".to_owned())?;
+    if !home.exists() {
+        eprintln!("temoin-lab: no libfaketime here; fetching it into {} (once)", home.display());
+        let new = tempfile::Builder::new()
+            .prefix("new-")
+            .tempdir_in(&cache)
+            .doing(|| format!("creating a folder in {}", cache.display()))?;
+        let prefix = new.path().join("prefix");
+        fs::create_dir(&prefix).doing(|| format!("creating {}", prefix.display()))?;
+        let mirror = mirror().ok_or_else(|| missing("Debian mirror in apt's sources"))?;
+        let arch = run(Command::new("dpkg").arg("--print-architecture"), "asking dpkg for the architecture")?;
+        let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+        let suite = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+        let suite = suite.ok_or_else(|| missing("VERSION_CODENAME in /etc/os-release"))?;
+        let package = Apt::new(&new.path().join("apt"), arch.trim(), &mirror)?.one(suite, "libfaketime")?;
+        let mut dpkg = Command::new("dpkg-deb");
+        run(dpkg.arg("--extract").arg(&package).arg(&prefix), "unpacking libfaketime")?;
+        fs::rename(&prefix, &home).doing(|| format!("renaming to {}", home.display()))?;
+    }
+    below(&home.join("usr/lib")).ok_or_else(|| missing("libfaketime.so.1 in the package"))
+}
+
+fn missing(what: &str) -> LabError {
+    LabError::Fetch { step: "looking for libfaketime".to_owned(), why: format!("no {what}") }
 }
 
 fn cache_folder() -> Result<PathBuf, LabError> {
@@ -145,11 +190,7 @@ Debug::NoLocking "true";
 
     /// The package files of Asterisk and of all it depends on.
     fn download(&self, suite: &str) -> Result<Vec<PathBuf>, LabError> {
-        let signed =
-            if Path::new(KEYRING).exists() { format!("signed-by={KEYRING} ") } else { String::new() };
-        let source = format!("deb [{signed}arch={}] {} {suite} main\n", self.arch, self.mirror);
-        write(&self.work.join("sources.list"), &source)?;
-        self.get(&["update"])?;
+        self.update(suite)?;
         self.get(&["--download-only", "install", "asterisk"])?;
         let archives = self.work.join("cache/archives");
         let mut packages: Vec<PathBuf> = archives
@@ -163,8 +204,26 @@ Debug::NoLocking "true";
         Ok(packages)
     }
 
+    /// The file of one package, without what it depends on.
+    fn one(&self, suite: &str, package: &str) -> Result<PathBuf, LabError> {
+        self.update(suite)?;
+        self.get(&["download", package])?;
+        let files = self.work.read_dir().doing(|| format!("reading {}", self.work.display()))?;
+        let deb = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "deb");
+        files.flatten().map(|entry| entry.path()).find(deb).ok_or_else(|| missing("package downloaded"))
+    }
+
+    fn update(&self, suite: &str) -> Result<(), LabError> {
+        let signed =
+            if Path::new(KEYRING).exists() { format!("signed-by={KEYRING} ") } else { String::new() };
+        let source = format!("deb [{signed}arch={}] {} {suite} main\n", self.arch, self.mirror);
+        write(&self.work.join("sources.list"), &source)?;
+        self.get(&["update"]).map(drop)
+    }
+
     fn get(&self, words: &[&str]) -> Result<String, LabError> {
         let mut apt = Command::new("apt-get");
+        apt.current_dir(self.work);
         apt.env("APT_CONFIG", self.work.join("apt.conf")).env("LC_ALL", "C").arg("-qq").args(words);
         run(&mut apt, &format!("apt-get {}", words.join(" ")))
     }

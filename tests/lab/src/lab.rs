@@ -85,6 +85,8 @@ pub struct LabOptions {
     pub calls: u16,
     /// The text of `temoin-features.conf`, as `temoin dialplan` prints it for a site. Without it: the shipped one.
     pub features: Option<String>,
+    /// Environment of the program.
+    pub env: Vec<(&'static str, std::ffi::OsString)>,
     /// Whether `temoin-settle` is among the sounds. Without it Asterisk swallows prompts of some outbound calls.
     pub settles: bool,
     /// Text to put at the end of a configuration file, as `("extensions.conf", "[far]…")`.
@@ -93,7 +95,8 @@ pub struct LabOptions {
 
 impl Default for LabOptions {
     fn default() -> Self {
-        Self { phones: Vec::new(), trunk: None, calls: 40, features: None, settles: true, more: Vec::new() }
+        let (phones, more) = (Vec::new(), Vec::new());
+        Self { phones, trunk: None, calls: 40, features: None, env: Vec::new(), settles: true, more }
     }
 }
 
@@ -108,6 +111,7 @@ pub struct Lab {
     /// AMI: users `temoin` ([`AMI_SECRET`]) and `admin` ([`ADMIN_SECRET`]).
     pub ami: SocketAddr,
     install: Install,
+    env: Vec<(&'static str, std::ffi::OsString)>,
     process: Option<Guarded>,
     ports: Ports,
     dir: TempDir,
@@ -128,7 +132,7 @@ impl Lab {
             .doing(|| "creating the lab's folder".to_owned())?;
         let on = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (sip, ari, ami) = (on(ports.sip()), on(ports.http()), on(ports.ami()));
-        let mut lab = Self { sip, ari, ami, install, process: None, ports, dir };
+        let mut lab = Self { sip, ari, ami, install, env: options.env.clone(), process: None, ports, dir };
         lab.write_files(&options)?;
         lab.restart()?;
         Ok(lab)
@@ -247,6 +251,7 @@ impl Lab {
 
     fn asterisk(&self) -> Command {
         let mut command = Command::new(&self.install.program);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.arg("-C").arg(self.dir().join("etc/asterisk.conf"));
         command
     }

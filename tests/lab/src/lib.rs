@@ -17,6 +17,7 @@ mod install;
 mod lab;
 mod ports;
 pub mod scenario;
+mod small;
 
 pub use error::LabError;
 pub use fault::{Direction, FaultProxy};

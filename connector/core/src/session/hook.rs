@@ -62,6 +62,15 @@ const GRACE: std::time::Duration = std::time::Duration::from_secs(15);
 const PROOF: std::time::Duration = std::time::Duration::from_secs(1);
 
 impl Hook {
+    /// All that is waited for.
+    pub(super) fn waits_mut(&mut self) -> impl Iterator<Item = &mut Timestamp> {
+        let until = match &mut self.stage {
+            Stage::Waiting { until } | Stage::Playing { until, .. } | Stage::Proving { until } => Some(until),
+            Stage::Leaving { .. } => None,
+        };
+        until.into_iter().chain(&mut self.beat)
+    }
+
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         let until = match self.stage {
             Stage::Waiting { until } | Stage::Playing { until, .. } | Stage::Proving { until } => Some(until),
@@ -103,7 +112,8 @@ impl Session {
             Stage::Waiting { until } if now >= until => self.leave(now),
             Stage::Proving { until } if now >= until => {
                 hook.proof = Proof::Failed;
-                self.alarm(now, Notice::Mandatory { why: "the journal cannot be written".into() });
+                let why = self.lacks.clone().unwrap_or_else(|| "the journal cannot be written".into());
+                self.alarm(now, Notice::Mandatory { why });
                 self.leave(now);
             }
             Stage::Playing { order, until, .. } if now >= until => {

@@ -115,6 +115,10 @@ pub struct Session {
     failures: u8,
     /// That the journal is locked was told, and still holds.
     told_locked: bool,
+    /// Which disk has no room for a recording, in words; whether it has none at all; whether that was told.
+    lacks: Option<String>,
+    full: bool,
+    told_lack: bool,
     /// Orders that wait for their answer.
     pending: BTreeMap<OrderNo, Asked>,
     orders: u32,
@@ -291,6 +295,9 @@ impl Session {
             since: None,
             failures: 0,
             told_locked: false,
+            lacks: None,
+            full: false,
+            told_lack: false,
             pending: BTreeMap::new(),
             orders: 0,
             changed: now,
@@ -354,12 +361,37 @@ impl Session {
             CallEvent::Opened(id) => self.opened(now, id),
             CallEvent::NotOpened(id, error) => self.not_opened(now, id, &error),
             CallEvent::Proven => self.proven(now),
+            CallEvent::Room { lacks, full } => {
+                self.told_lack &= lacks.is_some();
+                (self.lacks, self.full) = (lacks, full);
+            }
+            CallEvent::ClockSet { by } => {
+                // What ends now ends by the clock by which it began.
+                self.changed = now.saturating_sub(by).unwrap_or(now);
+                self.clock_set(by);
+            }
             CallEvent::Drawn(drawn) => self.drawn(drawn),
             CallEvent::NotDrawn(error) => self.not_drawn(now, &error),
             CallEvent::Woken => {}
         }
         self.consider(now);
         std::mem::take(&mut self.out)
+    }
+
+    /// The clock was set: who waits, waits as long as he would have, and what came last stays last. A recording ends at
+    /// the gap that is told next, by the clock by which it began; what the law says of the hour follows the new one.
+    fn clock_set(&mut self, by: SignedDuration) {
+        let moved = |at: &mut Timestamp| *at = at.saturating_add(by).unwrap_or(*at);
+        if let Phase::Hook(hook) = &mut self.phase {
+            hook.waits_mut().for_each(moved);
+        }
+        if let Some(live) = self.recorder.live_mut() {
+            live.clock_set = true;
+        }
+        let step = self.step.iter_mut().flat_map(Step::times_mut);
+        let recorder = self.recorder.wait_mut().map(|wait| &mut wait.again);
+        let own = [&mut self.quiet_until, &mut self.settled, &mut self.exempt_rang, &mut self.step_seen];
+        own.into_iter().flatten().chain(step).chain(recorder).chain([&mut self.seated]).for_each(moved);
     }
 
     /// When `Woken` is wanted, at the latest.

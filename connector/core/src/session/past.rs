@@ -13,7 +13,7 @@ use crate::id::SegmentId;
 use crate::journal::What;
 use crate::ports::SegmentRecord;
 use crate::retention::{self, History, Recording};
-use crate::segment::{Closing, Deadlines, Ending};
+use crate::segment::{Closing, Deadlines, Ending, Flag};
 use crate::talk::{self, Erase};
 use crate::words::Purpose;
 
@@ -60,8 +60,10 @@ impl Session {
         let mut kept = live.purposes.clone();
         kept.retain(|purpose| !live.erased.contains(purpose));
         let mut ending = stop.ending;
+        // What a law demands is kept whole where the clock was set meanwhile: no time tells its end.
+        let whole = live.clock_set && live.flags.contains(&Flag::Unwatched) && stop.ending == Ending::Gap;
         // An end that lies before the beginning, told late, leaves nothing either.
-        if live.started.is_none_or(|started| stop.end() <= started) {
+        if !whole && live.started.is_none_or(|started| stop.end() <= started) {
             kept.clear();
             if live.started.is_none() || ending == Ending::HungUp {
                 ending = Ending::NeverStarted;
@@ -70,7 +72,7 @@ impl Session {
         let from = live.started.unwrap_or(stop.until);
         let retention = self.deadlines(&live.facts, &kept, from, stop.until.max(from));
         let closing = Closing {
-            from: live.started,
+            from: live.started.filter(|_| !whole),
             until: stop.until,
             cut_tail: stop.cut_tail,
             kept: super::names(&kept),

@@ -43,7 +43,7 @@ pub(super) struct Wait {
     /// Only the answer to an order after this one counts: an older stop may have come before the recorder.
     after: u32,
     /// When it is ordered again.
-    again: Timestamp,
+    pub(super) again: Timestamp,
     repeated: bool,
 }
 
@@ -66,6 +66,8 @@ pub(super) struct Live {
     unwatched: Option<Timestamp>,
     pub(super) erased: BTreeSet<Purpose>,
     pub(super) flags: Vec<Flag>,
+    /// The clock was set since it began: no later time is of the clock by which it began.
+    pub(super) clock_set: bool,
 }
 
 /// How a segment is to end.
@@ -104,6 +106,18 @@ impl Recorder {
             | Self::Stopping { live, .. } => Some(live),
             Self::Off | Self::Foreign { .. } => None,
         }
+    }
+
+    pub(super) fn wait_mut(&mut self) -> Option<&mut Wait> {
+        match self {
+            Self::Stopping { wait, .. } | Self::Foreign { wait, .. } => Some(wait),
+            Self::Off | Self::Opening { .. } | Self::Starting(_) | Self::Running(_) => None,
+        }
+    }
+
+    /// Whether one runs that a law demands.
+    pub(super) fn is_demanded(&self) -> bool {
+        matches!(self, Self::Starting(live) | Self::Running(live) if live.mandatory)
     }
 }
 
@@ -164,6 +178,7 @@ impl Session {
         }
         let wish = self.wish(now);
         self.tell(now, &wish);
+        self.tell_lack(now, &wish);
         self.serve(now, &wish);
         let changed = self.changed;
         self.since = match wish {
@@ -356,7 +371,10 @@ impl Session {
     pub(super) fn stopped(&mut self, now: Timestamp, order: OrderNo, reply: Reply) {
         let expected = match &mut self.recorder {
             Recorder::Stopping { live, stop, wait } if order.0 > wait.after => {
-                stop.until = stop.until.min(now);
+                // A clock that was set meanwhile, or is not the PBX's, tells nothing of its end: the last certain moment does.
+                let tells = !live.clock_set && live.started.is_none_or(|started| started < now);
+                let end = if tells { now } else { live.unwatched.unwrap_or(stop.until) };
+                stop.until = stop.until.min(end);
                 // Who came in meanwhile is told when the link is back.
                 if live.unwatched.is_some() && self.link != Link::Up {
                     return;
@@ -499,6 +517,7 @@ impl Session {
             unwatched: None,
             erased: BTreeSet::new(),
             flags: Vec::new(),
+            clock_set: false,
         });
         self.recorder = Recorder::Opening { live, durable: false };
     }

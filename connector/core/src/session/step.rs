@@ -28,6 +28,13 @@ pub(super) struct Step {
     until: Timestamp,
 }
 
+impl Step {
+    /// When they began, and until when they are waited for.
+    pub(super) fn times_mut(&mut self) -> [&mut Timestamp; 2] {
+        [&mut self.began, &mut self.until]
+    }
+}
+
 /// Words of whose end nothing is heard for so long beyond their length were not heard.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(5);
 /// Two readings of one clock, in whole milliseconds, and the last packet that nobody waits for.

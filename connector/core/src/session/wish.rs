@@ -41,6 +41,8 @@ pub(super) enum Why {
     Step,
     /// The lot has not fallen yet.
     Drawing,
+    /// A disk has no room for it.
+    NoRoom,
     /// The law: see the decision.
     Law(Box<Decision>),
 }
@@ -116,6 +118,10 @@ impl Session {
         }
         if held {
             return Err(Why::Held);
+        }
+        // What a law demands and has begun runs on as long as it is whole.
+        if self.full || self.lacks.is_some() && !self.recorder.is_demanded() {
+            return Err(Why::NoRoom);
         }
         Ok(Wish { facts: facts.clone(), decision })
     }
@@ -213,6 +219,7 @@ impl Session {
             Err(Why::Drawing | Why::Alone | Why::Step) => return,
             Err(Why::Muted(why)) => (false, None, Some(*why)),
             Err(Why::Link) => (false, None, Some("not-heard")),
+            Err(Why::NoRoom) => (false, None, Some("no-room")),
             Err(Why::Held) => (false, None, Some("held")),
             Err(Why::Stranger) => (false, None, Some("unknown-party")),
             Err(Why::OtherCustomer) => (false, None, Some("another-customer")),
@@ -246,6 +253,17 @@ impl Session {
         }
         self.journal(now, what.clone());
         self.told = Some(what);
+    }
+
+    /// A recording that was allowed and had no room is an alarm, once as long as it lasts.
+    pub(super) fn tell_lack(&mut self, now: Timestamp, wish: &Result<Wish, Why>) {
+        let concerned = matches!(wish, Err(Why::NoRoom)) || self.recorder.is_demanded();
+        if let Some(why) = self.lacks.clone().filter(|_| concerned)
+            && !std::mem::replace(&mut self.told_lack, true)
+        {
+            let demanded = self.recorder.is_demanded();
+            self.alarm(now, if demanded { Notice::Mandatory { why } } else { Notice::NotStarted { why } });
+        }
     }
 
     /// A service that the law ends with the refusal ends; one that it forbids unrecorded is an alarm, once: in the talk
@@ -302,6 +320,7 @@ impl Why {
         match self {
             Self::Muted(_) => Ending::NotAllowed,
             Self::Link => Ending::Gap,
+            Self::NoRoom => Ending::NoRoom,
             Self::Step => Ending::Code,
             Self::Alone | Self::Held | Self::Drawing => Ending::PartiesChanged,
             Self::Stranger | Self::OtherCustomer | Self::ExemptRings => Ending::Stranger,

@@ -1,6 +1,7 @@
 //! A process that dies after any step, with the real index and the real vault: the next one ends in the same place.
 
 use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
@@ -35,7 +36,20 @@ async fn child() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_after_any_step_ends_in_the_same_index() {
-    let reference = prepare().await;
+    a_restart_after_any_step(&TempDir::new().expect("dir")).await;
+}
+
+/// As where the spool is a disk of its own: nothing can be moved from there into the vault.
+#[tokio::test(flavor = "multi_thread")]
+async fn and_where_the_spool_is_another_file_system_than_the_vault() {
+    let apart = TempDir::new_in("/dev/shm").expect("another file system than that of temporary files");
+    let device = |path: &Path| fs::metadata(path).expect("a folder").dev();
+    assert_ne!(device(apart.path()), device(&std::env::temp_dir()), "/dev/shm is a file system of its own");
+    a_restart_after_any_step(&apart).await;
+}
+
+async fn a_restart_after_any_step(spools: &TempDir) {
+    let reference = prepare(spools).await;
     let steps = Arc::new(Mutex::new(Vec::new()));
     let seen = steps.clone();
     work(reference.path(), move |id, step| seen.lock().expect("lock").push((id, step))).await;
@@ -49,7 +63,7 @@ async fn a_restart_after_any_step_ends_in_the_same_index() {
     assert_eq!(expected.iter().filter(|line| line.contains("kept:")).count(), 3, "{expected:#?}");
 
     for (n, (id, step)) in steps.iter().enumerate() {
-        let dir = prepare().await;
+        let dir = prepare(spools).await;
         let status = Command::new(std::env::current_exe().expect("exe"))
             .args(["--exact", "keep::tests::crash::child", "--nocapture"])
             .env(DIRECTORY, dir.path())
@@ -67,10 +81,12 @@ async fn a_restart_after_any_step_ends_in_the_same_index() {
 
 /// Five segments: one as it should be; one whose recorder died; one that must not be kept; one that was kept and is
 /// doomed; one without files.
-async fn prepare() -> TempDir {
+async fn prepare(spools: &TempDir) -> TempDir {
     let dir = TempDir::new().expect("dir");
     let spool = dir.path().join("spool");
-    fs::create_dir(&spool).expect("spool");
+    let place = spools.path().join(dir.path().file_name().expect("a name"));
+    fs::create_dir(&place).expect("spool");
+    symlink(&place, &spool).expect("spool");
     let store = store(dir.path()).await;
     let open = |n, closing| vec![Change::Open(segment(n)), Change::Close(id(n), closing)];
     store.commit(open(4, closing(1_000))).await.expect("commit");

@@ -174,9 +174,9 @@ impl<S: AsyncRead + AsyncWrite + Send> Running<S> {
     pub async fn run(self, hear: impl FnMut(Event) + Send) -> Lost {
         let Self { shared, mut read, mut write, timing } = self;
         let why = tokio::select! {
-            why = reading(&shared, &mut read, hear) => why,
+            why = reading(&shared, &mut read, timing, hear) => why,
             error = writing(&shared, &mut write) => format!("writing: {error}"),
-            () = watching(&shared, timing) => format!("silent for {:?}", timing.idle),
+            () = watching(&shared, timing) => silent(timing.idle),
         };
         shared.close();
         let since = lock(&shared.heard).1;
@@ -187,6 +187,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Running<S> {
 async fn reading<S: AsyncRead>(
     shared: &Shared,
     read: &mut FramedRead<ReadHalf<S>, AmiCodec>,
+    timing: Timing,
     mut hear: impl FnMut(Event),
 ) -> String {
     loop {
@@ -197,7 +198,14 @@ async fn reading<S: AsyncRead>(
             None => return "closed by Asterisk".into(),
         };
         let at = message.timestamp().unwrap_or_else(Timestamp::now);
-        *lock(&shared.heard) = (Instant::now(), at);
+        {
+            let (now, mut heard) = (Instant::now(), lock(&shared.heard));
+            // A process that was frozen for so long has not watched, though what it missed waits to be read.
+            if now >= heard.0 + timing.idle {
+                return silent(timing.idle);
+            }
+            *heard = (now, at);
+        }
         if let Some(message) = shared.answer(message) {
             hear(Event { message, at });
         }
@@ -214,6 +222,10 @@ async fn writing<S: AsyncWrite>(shared: &Shared, write: &mut WriteHalf<S>) -> st
             return error;
         }
     }
+}
+
+fn silent(idle: Duration) -> String {
+    format!("silent for {idle:?}")
 }
 
 /// Pings, and ends when nothing was heard for too long.

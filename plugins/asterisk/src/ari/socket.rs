@@ -88,6 +88,10 @@ pub(crate) async fn run(mut socket: Socket, timing: Timing, mut hear: impl FnMut
             Some(Err(error)) => return lost(&error.to_string(), since),
             None => return lost("closed by Asterisk", since),
         };
+        // A process that was frozen for so long has not watched, though what it missed waits to be read.
+        if Instant::now() >= heard + timing.idle {
+            return lost(&format!("silent for {:?}", timing.idle), since);
+        }
         (heard, since) = (Instant::now(), Timestamp::now());
         let Message::Text(text) = message else { continue };
         let Ok(event) = serde_json::from_str::<Value>(&text) else {

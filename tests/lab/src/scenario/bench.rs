@@ -5,22 +5,25 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use jiff::{Timestamp, Zoned};
+use jiff::{SignedDuration, Timestamp, Zoned};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use temoin_phone::{Answering, Phone};
 
 use super::file::{self, Scenario};
 use super::sidecar::{Child, Cli, Sidecar};
-use super::site::{Machine, Site};
+use super::site::{Machine, Site, merge};
 use super::sound::Repertoire;
 use super::spool::SpoolWatch;
-use super::step::{Fate, Link, Trouble};
+use super::step::{Fate, Link, Room, Trouble};
+use super::wall::{Clocks, Wall};
+use crate::small::SmallDisk;
 use crate::{AMI_SECRET, ARI_SECRET, Direction, FaultProxy, Lab, LabOptions};
 
 /// How long the index may take to come to rest, and the spool to become empty.
@@ -49,6 +52,10 @@ pub(super) struct Bench {
     proxies: Option<Proxies>,
     house: BTreeMap<u16, Phone>,
     spool: Mutex<SpoolWatch>,
+    small: Option<SmallDisk>,
+    wall: Option<Wall>,
+    /// How much of the sidecar's log was there when something was last done to it or its machine.
+    said: AtomicUsize,
     lock: tokio::sync::Mutex<Option<SqliteConnection>>,
     numbers: AtomicU16,
     secrets: Mutex<BTreeSet<String>>,
@@ -74,6 +81,19 @@ impl Bench {
             fs::remove_dir_all(&folder).map_err(trouble)?;
         }
         fs::create_dir_all(&folder).map_err(trouble)?;
+        let small = match needs.small_spool {
+            true => {
+                let small = SmallDisk::start(&folder).map_err(|error| error.to_string())?;
+                symlink(small.folder(), folder.join("spool")).map_err(trouble)?;
+                Some(small)
+            }
+            false => None,
+        };
+        let wall = (needs.clocks != Clocks::Real).then(|| folder.clone());
+        let wall = match wall {
+            Some(folder) => Some(blocking(move || Wall::start(&folder)).await??),
+            None => None,
+        };
         let mut house = BTreeMap::new();
         for extension in scenarios.iter().flat_map(Scenario::extensions).collect::<BTreeSet<_>>() {
             let phone = Phone::bind(Ipv4Addr::LOCALHOST, &extension.to_string()).await;
@@ -89,6 +109,7 @@ impl Bench {
         let options = LabOptions {
             features: Some(String::from_utf8_lossy(&said.stdout).into_owned()),
             phones: house.iter().map(|(extension, phone)| (*extension, phone.address().port())).collect(),
+            env: wall.iter().filter(|_| needs.clocks == Clocks::Both).flat_map(Wall::env).collect(),
             calls: scenarios.iter().map(|scenario| scenario.copies).sum::<u16>().clamp(20, 200),
             settles: needs.settles,
             more: vec![("queues.conf", queues(house.keys())), ("pjsip.conf", VISITOR.to_owned())],
@@ -109,6 +130,7 @@ impl Bench {
             ari_secret: ARI_SECRET,
         };
         let config = site.install(&folder, &machine).map_err(trouble)?;
+        say_more(&config, &needs.config).map_err(trouble)?;
         let mut repertoire = Repertoire::default();
         for sounds in site.sounds(&folder).iter().chain([&lab.dir().join("data/sounds/fr")]) {
             repertoire.add(sounds).map_err(trouble)?;
@@ -118,6 +140,7 @@ impl Bench {
         let spool = SpoolWatch::start(watched).map_err(trouble)?;
         let cli = Cli::new(sidecar.clone(), config);
         let child = Child::new(cli.clone(), folder.join("sidecar.log")).map_err(|error| error.to_string())?;
+        let child = child.with_env(wall.as_ref().map(Wall::env).unwrap_or_default());
         let bench = Self {
             needs,
             folder,
@@ -130,6 +153,9 @@ impl Bench {
             proxies,
             house,
             spool: Mutex::new(spool),
+            small,
+            wall,
+            said: AtomicUsize::new(0),
             lock: tokio::sync::Mutex::new(None),
             numbers: AtomicU16::new(1001),
             secrets: Mutex::default(),
@@ -161,6 +187,7 @@ impl Bench {
     }
 
     pub(super) async fn fate(&self, fate: Fate) -> Result<(), String> {
+        self.listen_from_now();
         let sidecar = Arc::clone(&self.sidecar);
         let done = blocking(move || {
             let mut child = lock(&sidecar);
@@ -220,15 +247,56 @@ impl Bench {
         Ok(())
     }
 
+    fn listen_from_now(&self) {
+        self.said.store(lock(&self.sidecar).log().len(), Ordering::Relaxed);
+    }
+
+    /// Waits until the sidecar's log has these words, since something was last done to it or its machine.
+    pub(super) async fn says(&self, words: &str, limit: Duration) -> Result<(), String> {
+        let deadline = Instant::now() + limit;
+        let from = self.said.load(Ordering::Relaxed);
+        while !lock(&self.sidecar).log().get(from..).is_some_and(|log| log.contains(words)) {
+            if Instant::now() > deadline {
+                return Err(format!("not within {limit:?}"));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
     /// Puts a file in the place of the spool, or the spool back.
     pub(super) fn spool(&self, gone: bool) -> Result<(), String> {
-        let (spool, away) = (self.folder.join("spool"), self.folder.join("spool-away"));
+        self.away("spool", gone)
+    }
+
+    /// The same with the vault.
+    pub(super) fn vault(&self, gone: bool) -> Result<(), String> {
+        self.away("vault", gone)
+    }
+
+    fn away(&self, what: &str, gone: bool) -> Result<(), String> {
+        self.listen_from_now();
+        let (place, away) = (self.folder.join(what), self.folder.join(format!("{what}-away")));
         let moved = if gone {
-            fs::rename(&spool, &away).and_then(|()| fs::write(&spool, ""))
+            fs::rename(&place, &away).and_then(|()| fs::write(&place, ""))
         } else {
-            fs::remove_file(&spool).and_then(|()| fs::rename(&away, &spool))
+            fs::remove_file(&place).and_then(|()| fs::rename(&away, &place))
         };
-        moved.map_err(|error| format!("the spool: {error}"))
+        moved.map_err(|error| format!("the {what}: {error}"))
+    }
+
+    /// From now on the clock is off by so much.
+    pub(super) fn clock(&self, by: SignedDuration) -> Result<(), String> {
+        self.listen_from_now();
+        let wall = self.wall.as_ref().ok_or("the bench's clock cannot be set")?;
+        wall.set(by).map_err(|error| format!("the clock: {error}"))
+    }
+
+    /// Leaves so much room for the spool.
+    pub(super) fn room(&self, room: Room) -> Result<(), String> {
+        self.listen_from_now();
+        let small = self.small.as_ref().ok_or("the bench's spool is not small")?;
+        small.leave(room).map_err(|error| error.to_string())
     }
 
     /// Takes, or gives back, the write lock of the index.
@@ -274,6 +342,7 @@ impl Bench {
 
     pub(super) fn link(&self, link: Link, trouble: Trouble) -> Result<(), String> {
         let proxies = self.proxies.as_ref().ok_or("the bench has no proxies")?;
+        self.listen_from_now();
         let proxy = match link {
             Link::Ami => &proxies.ami,
             Link::Ari => &proxies.ari,
@@ -308,6 +377,9 @@ impl Bench {
         if let Err(why) = self.store(false).await {
             wrong.push(why);
         }
+        wrong.extend(
+            self.small.as_ref().and_then(|small| small.leave(Room::Enough).err()).map(|e| e.to_string()),
+        );
         if self.proxies.is_some() {
             for link in [Link::Ami, Link::Ari] {
                 let _ = self.link(link, Trouble::Well);
@@ -450,6 +522,17 @@ impl Bench {
         let named = secrets.iter().filter(|secret| log.contains(secret.as_str()));
         named.map(|secret| format!("the sidecar's log names a person: {secret:?}")).collect()
     }
+}
+
+/// Adds to a configuration what the bench says.
+fn say_more(config: &Path, more: &toml::Table) -> io::Result<()> {
+    if more.is_empty() {
+        return Ok(());
+    }
+    let text = fs::read_to_string(config)?;
+    let mut whole = toml::Value::Table(text.parse().map_err(io::Error::other)?);
+    merge(&mut whole, toml::Value::Table(more.clone()));
+    fs::write(config, toml::to_string(&whole).map_err(io::Error::other)?)
 }
 
 /// A queue for each phone of the house: `q2011` rings it, `l2011` rings it through a Local channel that stays,

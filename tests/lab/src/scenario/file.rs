@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::site::TEXTS;
 use super::step::{Act, Does, Step, duration};
+use super::wall::Clocks;
 
 /// How late a segment may begin where a scenario does not say: a limit for a busy machine. How soon one begins is measured by
 /// the example `load`.
@@ -70,7 +71,7 @@ pub struct Scenario {
 }
 
 /// A PBX and a sidecar of their own. Scenarios that name the same bench share it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Bench {
     /// Its name.
@@ -89,6 +90,12 @@ pub struct Bench {
     pub settles: bool,
     /// No other bench may be at work: what is measured needs the whole machine.
     pub whole_machine: bool,
+    /// The spool is on a small file system of its own, which can be filled.
+    pub small_spool: bool,
+    /// Whose clock can be set.
+    pub clocks: Clocks,
+    /// What `temoin.toml` says beside the site's.
+    pub config: toml::Table,
 }
 
 impl Default for Bench {
@@ -102,6 +109,9 @@ impl Default for Bench {
             foreign_millis: 0,
             settles: true,
             whole_machine: false,
+            small_spool: false,
+            clocks: Clocks::Real,
+            config: toml::Table::new(),
         }
     }
 }
@@ -390,7 +400,13 @@ impl Scenario {
                 Err("a policy is everybody's: the scenario must be `alone`".into())
             }
             Act::Link(..) if !self.bench.proxies => Err("the bench has no proxies".into()),
-            Act::Pbx(_) | Act::Spool(_) if !self.alone => {
+            Act::Clock(_) if self.bench.clocks == Clocks::Real => {
+                Err("the bench's clock cannot be set".into())
+            }
+            Act::Room(_) if !self.bench.small_spool => Err("the bench's spool is not small".into()),
+            Act::Pbx(_) | Act::Spool(_) | Act::Room(_) | Act::Vault(_) | Act::Clock(_) | Act::Says(_)
+                if !self.alone =>
+            {
                 Err("only a scenario that is `alone` may do that".into())
             }
             Act::At(..)
@@ -399,6 +415,10 @@ impl Scenario {
             | Act::Sidecar(_)
             | Act::Halt(..)
             | Act::Watching
+            | Act::Says(_)
+            | Act::Room(_)
+            | Act::Vault(_)
+            | Act::Clock(_)
             | Act::Pbx(_)
             | Act::Spool(_)
             | Act::Store(_) => Ok(()),

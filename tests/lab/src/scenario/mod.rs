@@ -20,10 +20,12 @@ mod spool;
 mod stage;
 mod step;
 mod suite;
+mod wall;
 
 pub use file::{Bench, Cast, Expected, Instant, PromptHeard, Scenario, ScenarioError, SegmentExpected};
 pub use judge::CallSeen;
 pub use sidecar::{Child, Cli, Sidecar};
 pub use site::{Machine, Prompts, Site, TEXTS};
-pub use step::{Act, Condition, Does, Fate, GRAMMAR, Link, Step, Trouble};
+pub use step::{Act, Condition, Does, Fate, GRAMMAR, Link, Room, Step, Trouble};
 pub use suite::{Report, Standing, Suite};
+pub use wall::Clocks;

@@ -45,6 +45,7 @@ pub(super) struct Reloads {
 pub struct Child {
     cli: Cli,
     log: PathBuf,
+    env: Vec<(&'static str, OsString)>,
     process: Option<Guarded>,
     /// Not in the bench's folder, which may be too deep for the 107 bytes of a socket's path.
     socket: TempDir,
@@ -98,7 +99,13 @@ impl Child {
             .prefix("temoin-notify-")
             .tempdir_in("/tmp")
             .doing(|| "creating a folder for the notify socket".to_owned())?;
-        Ok(Self { cli, log, process: None, socket })
+        Ok(Self { cli, log, env: Vec::new(), process: None, socket })
+    }
+
+    /// With this environment.
+    #[must_use]
+    pub(super) fn with_env(self, env: Vec<(&'static str, OsString)>) -> Self {
+        Self { env, ..self }
     }
 
     /// Starts `temoin serve` and waits until it has said `READY=1`. Blocks.
@@ -114,6 +121,7 @@ impl Child {
         let log = OpenOptions::new().create(true).append(true).open(&self.log);
         let log = log.doing(|| format!("opening {}", self.log.display()))?;
         let mut command = self.cli.command(&["serve"]);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.env("NOTIFY_SOCKET", &path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let mut process = Guarded::start(&mut command)?;
         let deadline = Instant::now() + PATIENCE;

@@ -140,7 +140,7 @@ impl Site {
 }
 
 /// What the changes say goes before what stands there; tables are merged.
-fn merge(into: &mut Value, changes: Value) {
+pub(super) fn merge(into: &mut Value, changes: Value) {
     match (into, changes) {
         (Value::Table(into), Value::Table(changes)) => {
             for (key, change) in changes {

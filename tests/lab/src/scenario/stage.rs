@@ -175,6 +175,10 @@ impl<'a> Stage<'a> {
                 if said == wanted { Ok(begun) } else { Err(format!("it said {said}")) }
             }
             Act::Watching => self.bench.watching(limit).await.map(|()| Instant::now()),
+            Act::Says(words) => self.bench.says(words, limit).await.map(|()| Instant::now()),
+            Act::Room(room) => self.bench.room(*room).map(|()| begun),
+            Act::Clock(by) => self.bench.clock(*by).map(|()| begun),
+            Act::Vault(gone) => self.bench.vault(*gone).map(|()| begun),
             Act::Pbx(killed) => self.bench.pbx(*killed).await.map(|()| Instant::now()),
             Act::Spool(gone) => self.bench.spool(*gone).map(|()| begun),
             Act::Sidecar(fate) => self.bench.fate(*fate).await.map(|()| begun),

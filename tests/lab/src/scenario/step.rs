@@ -10,6 +10,8 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use temoin_phone::Way;
 
+pub use crate::small::Room;
+
 /// All that a script can say, for whoever writes one.
 pub const GRAMMAR: &str = "\
 PHONE dials NUMBER             calls; {amel} in a number stands for the last two digits of amel's extension, {caller}
@@ -42,7 +44,13 @@ sidecar watches                waits until it has the PBX again
 temoin halt stops N and spares N
                                recorders, while the sidecar is dead
 pbx is killed | starts         as a power cut would; on the same ports
+sidecar says WORDS             waits until its log has these words, later than what was last done to it or its machine
 spool is gone | is back        something else is in its place
+spool is full | is nearly full | has room
+                               on a bench whose spool is small: nothing, 256 KiB, 4 MiB are left
+vault is gone | is back        something else is in its place
+clock is off by + | - DURATION from now on; on a bench with `clocks`
+clock is right
 policy is NAME                 one of the scenario's `policies` is built, and in force for new calls. Its instant is
                                what `now` or `minute` stands for in it
 store is locked | is free      another program holds the write lock of the index
@@ -79,6 +87,14 @@ pub enum Act {
     Sidecar(Fate),
     /// Waits until the sidecar has the PBX again.
     Watching,
+    /// Waits until the sidecar's log says this.
+    Says(String),
+    /// So much room is left for the spool.
+    Room(Room),
+    /// The clock is off by so much.
+    Clock(SignedDuration),
+    /// The vault is gone (true), or back.
+    Vault(bool),
     /// `temoin halt`, and what it says: recorders stopped, calls spared.
     Halt(u64, u64),
     /// The PBX is killed (true), or started again.
@@ -214,6 +230,7 @@ fn act(words: &[&str]) -> Result<Option<Act>, String> {
     Ok(match *words {
         ["sidecar", "is", "killed"] => Some(Act::Sidecar(Fate::Killed)),
         ["sidecar", "watches"] => Some(Act::Watching),
+        ["sidecar", "says", ref words @ ..] if !words.is_empty() => Some(Act::Says(words.join(" "))),
         ["sidecar", "ends"] => Some(Act::Sidecar(Fate::Ended)),
         ["sidecar", "freezes"] => Some(Act::Sidecar(Fate::Frozen)),
         ["sidecar", "thaws"] => Some(Act::Sidecar(Fate::Thawed)),
@@ -226,6 +243,16 @@ fn act(words: &[&str]) -> Result<Option<Act>, String> {
         ["pbx", "starts"] => Some(Act::Pbx(false)),
         ["spool", "is", "gone"] => Some(Act::Spool(true)),
         ["spool", "is", "back"] => Some(Act::Spool(false)),
+        ["spool", "is", "full"] => Some(Act::Room(Room::None)),
+        ["spool", "is", "nearly", "full"] => Some(Act::Room(Room::Little)),
+        ["spool", "has", "room"] => Some(Act::Room(Room::Enough)),
+        ["clock", "is", "right"] => Some(Act::Clock(SignedDuration::ZERO)),
+        ["clock", "is", "off", "by", sign @ ("+" | "-"), by] => {
+            let by = SignedDuration::try_from(duration(by)?).map_err(|error| error.to_string())?;
+            Some(Act::Clock(if sign == "+" { by } else { -by }))
+        }
+        ["vault", "is", "gone"] => Some(Act::Vault(true)),
+        ["vault", "is", "back"] => Some(Act::Vault(false)),
         ["store", "is", "locked"] => Some(Act::Store(true)),
         ["store", "is", "free"] => Some(Act::Store(false)),
         [at @ ("ami" | "ari"), "is", "cut"] => Some(Act::Link(link(at), Trouble::Cut)),
@@ -243,7 +270,10 @@ fn act(words: &[&str]) -> Result<Option<Act>, String> {
         ["pbx", "connects", phone, "to", number, "through", "a", "Local", "channel"] => {
             Some(Act::Connect(phone.to_owned(), number.to_owned(), true))
         }
-        ["sidecar" | "policy" | "store" | "ami" | "ari" | "pbx" | "spool" | "temoin", ..] => None,
+        [
+            "sidecar" | "policy" | "store" | "ami" | "ari" | "pbx" | "spool" | "vault" | "clock" | "temoin",
+            ..,
+        ] => None,
         [name, "must", "not", "be", "called"] => Some(Act::DoNotCall(name.to_owned(), true)),
         [name, "may", "be", "called", "again"] => Some(Act::DoNotCall(name.to_owned(), false)),
         ["at", mark, sign @ ("+" | "-"), by] => {
