@@ -112,6 +112,7 @@ impl Sidecar {
             clock,
             register_key: ground.dir.join("register.key"),
             spool,
+            lacks: watch::channel(None).1,
             alarms: Arc::new(Alarms::default()),
         };
         let engine = Engine::new(desktop, in_force, ground.dir.join("alive"));
