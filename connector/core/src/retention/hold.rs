@@ -76,3 +76,37 @@ pub(super) fn apply(mut dates: Dates, merged: &[LegalHold]) -> Held {
     }
     Held { dates, holds, void }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hold((from, release): (i64, i64)) -> LegalHold {
+        let at = |second| Timestamp::from_second(second).expect("an instant");
+        LegalHold { from: at(from), release: Some(at(release)) }
+    }
+
+    #[test]
+    fn holds_that_overlap_or_touch_are_one_and_empty_ones_none() {
+        let cases: [(&[(i64, i64)], &[(i64, i64)]); 6] = [
+            (&[(0, 10), (5, 20)], &[(0, 20)]),
+            (&[(0, 20), (5, 10)], &[(0, 20)]),
+            (&[(10, 20), (0, 10)], &[(0, 20)]),
+            (&[(0, 10), (11, 20)], &[(0, 10), (11, 20)]),
+            (&[(0, 10), (30, 30)], &[(0, 10)]),
+            (&[(30, 29)], &[]),
+        ];
+        for (holds, merged) in cases {
+            let all = |holds: &[(i64, i64)]| holds.iter().copied().map(hold).collect::<Vec<_>>();
+            assert_eq!(merge(&all(holds)), all(merged), "{holds:?}");
+        }
+    }
+
+    /// An open one has no end that another could touch: all that follow are in it.
+    #[test]
+    fn an_open_hold_takes_in_all_that_follow() {
+        let open = LegalHold { release: None, ..hold((5, 6)) };
+        assert_eq!(merge(&[hold((0, 4)), hold((20, 30)), open]), [hold((0, 4)), open]);
+        assert_eq!(merge(&[hold((0, 10)), open]), [LegalHold { release: None, ..hold((0, 1)) }]);
+    }
+}

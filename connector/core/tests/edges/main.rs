@@ -3,11 +3,12 @@
 //! The acceptance cases say what is lawful, the properties what holds for all; these stand where a small change to the
 //! code would have been noticed by neither.
 
+mod fate;
+
 use serde_json::{Value, json};
 use temoin_core::decide::{announcement, decide, stakes};
 use temoin_core::facts::Facts;
 use temoin_core::policy::Policy;
-use temoin_core::retention::LegalHold;
 use temoin_core::words::{Gate, Purpose, Reason, Refusal};
 
 /// A French line for quality, sampled, with an agent in France and two in Germany.
@@ -240,14 +241,4 @@ mod draws {
             assert_eq!(drawn_for(&answered, law), [stake(after)], "{stratify}");
         }
     }
-}
-
-/// The instant of its release does not belong to a legal hold; that of its beginning does.
-#[test]
-fn a_hold_begins_with_its_first_instant_and_ends_before_its_last() {
-    let at = |text: &str| text.parse().expect("an instant");
-    let (from, release) = (at("2026-10-06T09:00:00Z"), at("2026-10-08T09:00:00Z"));
-    let hold = LegalHold { from, release: Some(release) };
-    assert!(hold.is_in_force(from) && hold.is_in_force(at("2026-10-08T08:59:59Z")));
-    assert!(!hold.is_in_force(release) && !hold.is_in_force(at("2026-10-06T08:59:59Z")));
 }
