@@ -267,7 +267,10 @@ impl<'a> Object<'a> {
                 life.dates = Dates { not_before: None, scheduled: Some(request), delete_by: Some(request) };
                 answer.removed.insert(purpose.clone());
             } else {
-                life.reckon();
+                // What survives has the dates it had, those of a change of packs among them.
+                if life.ends == Ends::AtMinimum {
+                    life.reckon();
+                }
                 answer.kept.insert(purpose.clone());
             }
         }

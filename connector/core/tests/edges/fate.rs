@@ -123,6 +123,29 @@ fn a_minimum_that_ends_with_the_maximum_is_the_reason() {
     assert_eq!(of_proof.because.delete_by, of_proof.because.not_before);
 }
 
+/// A shorter maximum makes a recording due at the change. Whoever asks for erasure on that day moves that no further
+/// back, or a hold that began before the change would find nothing.
+#[test]
+fn a_request_does_not_move_what_is_due_into_the_past() {
+    let shorter = Law { trade: "retention = { max = \"10 days\" }", ..BARE }.policy();
+    let history = History {
+        later: vec![(day(15), &shorter)],
+        holds: vec![LegalHold { from: day(12), release: None }],
+        ..History::default()
+    };
+    let policy = SURVIVES.policy();
+    let before = kept(&[proof()], &policy, &history);
+    let dates = before.purposes[&proof()].dates;
+    assert_eq!(dates.scheduled, Some(day(15)));
+    let asked = kept(&[proof()], &policy, &History { erasure: Some(day(15) + SECOND), ..history });
+    assert_eq!(status(&asked), Some(ErasureStatus::Restricted));
+    assert_eq!(asked.purposes[&proof()].dates, dates);
+    assert_eq!(
+        (asked.object, &asked.holds, asked.void_holds.as_slice()),
+        (before.object, &before.holds, &[][..])
+    );
+}
+
 /// The instant of its release does not belong to a legal hold; that of its beginning does.
 #[test]
 fn a_hold_begins_with_its_first_instant_and_ends_before_its_last() {
