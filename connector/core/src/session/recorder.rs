@@ -194,7 +194,13 @@ impl Session {
             }
             (Recorder::Off | Recorder::Foreign { .. } | Recorder::Opening { durable: false, .. }, _) => {}
             (Recorder::Opening { live, durable: true }, Ok(wish)) if live.is(&wish) => self.start(),
-            (Recorder::Opening { .. }, _) => self.never_started(now),
+            // While the disk was slow somebody came or went: what may be recorded now is another segment.
+            (Recorder::Opening { .. }, wish) => {
+                self.never_started(now);
+                if let Ok(wish) = wish {
+                    self.open(now, wish);
+                }
+            }
             (Recorder::Starting(live) | Recorder::Running(live), wish) => {
                 match live.ends(&wish, live.since(changed, now)) {
                     Some(stop) => self.stop(now, stop),
