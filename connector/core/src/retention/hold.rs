@@ -88,17 +88,16 @@ mod tests {
 
     #[test]
     fn holds_that_overlap_or_touch_are_one_and_empty_ones_none() {
-        let cases: [(&[(i64, i64)], &[(i64, i64)]); 6] = [
-            (&[(0, 10), (5, 20)], &[(0, 20)]),
-            (&[(0, 20), (5, 10)], &[(0, 20)]),
-            (&[(10, 20), (0, 10)], &[(0, 20)]),
-            (&[(0, 10), (11, 20)], &[(0, 10), (11, 20)]),
-            (&[(0, 10), (30, 30)], &[(0, 10)]),
-            (&[(30, 29)], &[]),
-        ];
-        for (holds, merged) in cases {
+        for (holds, merged) in [
+            (vec![(0, 10), (5, 20)], vec![(0, 20)]),
+            (vec![(0, 20), (5, 10)], vec![(0, 20)]),
+            (vec![(10, 20), (0, 10)], vec![(0, 20)]),
+            (vec![(0, 10), (11, 20)], vec![(0, 10), (11, 20)]),
+            (vec![(0, 10), (30, 30)], vec![(0, 10)]),
+            (vec![(30, 29)], vec![]),
+        ] {
             let all = |holds: &[(i64, i64)]| holds.iter().copied().map(hold).collect::<Vec<_>>();
-            assert_eq!(merge(&all(holds)), all(merged), "{holds:?}");
+            assert_eq!(merge(&all(&holds)), all(&merged), "{holds:?}");
         }
     }
 

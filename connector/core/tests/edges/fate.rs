@@ -11,10 +11,11 @@ use temoin_core::words::Purpose;
 use super::{Law, call, facts, quality};
 
 /// Every recording is kept for thirty days.
+const BARE: Law<'_> = Law { customer: "", employee: "", german_employee: "", trade: "", stratify: "" };
+/// And survives a request to erase it.
 const SURVIVES: Law<'_> = Law { customer: "erasure = \"keep\"", ..BARE };
 /// As proof it is kept for sixty.
 const SIXTY: Law<'_> = Law { trade: "retention = { min = \"60 days\" }", ..BARE };
-const BARE: Law<'_> = Law { customer: "", employee: "", german_employee: "", trade: "", stratify: "" };
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
 fn proof() -> Purpose {
