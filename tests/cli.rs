@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use temoin::keep::{Keeper, Settings};
 use temoin_core::id::{CallId, SegmentId};
@@ -467,6 +467,13 @@ async fn calls_are_found_by_whatever_is_known_of_them() {
     assert_eq!(found(&["--from", "2026-10-05T08:30:00Z", "--until", "2026-10-05T08:30:01Z"]).len(), 2);
     assert_eq!(found(&["--until", "2026-10-05T08:30:00Z"]).len(), 0);
     site.run(&["calls", "--from", "yesterday"]).ends(2).says("`yesterday` is neither a day");
+    let told = site.run(&["calls", "--count", "--json"]).ends(0).json();
+    let counts = [("accueil", "not-sampled"), ("accueil", "recorded")];
+    let counts = counts.map(|(line, outcome)| json!({ "line": line, "outcome": outcome, "calls": 1 }));
+    assert_eq!(told, json!({ "counts": counts }));
+    let told = site.run(&["calls", "--count", "--agent", "amel"]).ends(0).says("OUTCOME").says("recorded");
+    assert!(!told.out.contains("not-sampled"), "{told:?}");
+    site.run(&["calls", "--count", "--limit", "3"]).ends(2).says("--limit");
     // The time for people is the site's.
     site.run(&["calls"]).ends(0).says("2026-10-05 10:30:00").says("CALL");
 }

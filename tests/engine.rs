@@ -323,6 +323,28 @@ async fn a_clock_that_is_set_parts_what_is_recorded_and_every_time_is_of_one_clo
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pbx_that_does_not_tell_what_is_alive_is_asked_again() {
+    let world = World::start(rules_that_draw("c1")).await;
+    world.arrive("c1");
+    world.until("it is let go", || world.pbx.orders("c1").contains(&Order::Release(Release::Admitted))).await;
+    world.talk("c1", vec![agent("2001")]);
+    let first = world.recorded("c1").await;
+    tokio::time::sleep(10 * SECOND).await;
+    world.pbx.live(vec![LiveCall { parties: vec![agent("2001")], ..live("c1", Some(String::new())) }]);
+    world.pbx.mute(true);
+    // The link is not lost, so nobody tells that it is back.
+    world.clock_goes_on(SignedDuration::from_secs(3_600));
+    world.closed(first).await;
+    tokio::time::sleep(10 * SECOND).await;
+    assert_eq!(world.pbx.records("c1"), [first], "nobody knows who is there");
+    world.pbx.mute(false);
+    world.found("a new segment", async || world.pbx.records("c1").into_iter().find(|id| *id != first)).await;
+    world.end("c1");
+    world.found("its end is known", async || world.record("c1").await?.ended).await;
+    world.verify().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_asked_has_his_time_whatever_the_clock_says() {
     let mut took = Vec::new();
     for by in [0, 3_600, -3_600] {

@@ -24,7 +24,7 @@ use crate::fault::Fault;
 use crate::init::{self, InitArgs};
 use crate::papers::{self, PapersArgs};
 use crate::register::{self, RegisterArgs};
-use crate::{authoring, check, dialplan, halt, keep, rules, schema, show, simulate, wiring};
+use crate::{authoring, check, counts, dialplan, halt, keep, rules, schema, show, simulate, wiring};
 
 /// Lawful call recording beside an existing Asterisk.
 #[derive(Debug, Parser)]
@@ -120,6 +120,9 @@ struct CallsArgs {
     /// At the most so many.
     #[arg(long, default_value_t = 100)]
     limit: u32,
+    /// Count all of them instead, by line and outcome: how many objected, were refused a service, were recorded, …
+    #[arg(long, conflicts_with = "limit")]
+    count: bool,
 }
 
 #[derive(Debug, Args)]
@@ -293,6 +296,14 @@ async fn calls(file: &Path, json: bool, args: CallsArgs) -> Outcome {
         limit: args.limit,
     };
     let store = index(&config).await?;
+    if args.count {
+        let counts = counts::of(&store, &query).await.map_err(unavailable)?;
+        return if json {
+            print(&counts::json(&counts))
+        } else {
+            say(format_args!("{}", counts::table(&counts)))
+        };
+    }
     let calls = store.calls(&query).await.map_err(unavailable)?;
     if json {
         return print(&json!({ "calls": calls }));

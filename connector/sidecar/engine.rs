@@ -82,6 +82,8 @@ impl Engine {
         let mut watching = false;
         // What the PBX tells waits while it is asked what is alive: an old answer must not undo what it told later.
         let mut asked = None;
+        // It was asked and did not tell.
+        let mut behind = false;
         self.mirror_exempt();
         loop {
             if asked.is_none()
@@ -99,7 +101,7 @@ impl Engine {
                 event = events.next(), if asked.is_none() => match event {
                     Some(PbxEvent::LinkUp) => asked = Some(self.desktop.driver.calls()),
                     Some(PbxEvent::LinkDown { since }) => {
-                        watching = false;
+                        (watching, behind) = (false, false);
                         self.link_down(since);
                     }
                     Some(PbxEvent::Arrived(arrival)) => self.arrived(arrival),
@@ -109,7 +111,8 @@ impl Engine {
                 },
                 Some(live) = OptionFuture::from(asked.as_mut()) => {
                     asked = None;
-                    if self.catch_up(live) {
+                    behind = !self.catch_up(live);
+                    if !behind {
                         watching = true;
                         ready();
                     }
@@ -122,6 +125,7 @@ impl Engine {
                     }
                     if asked.is_none() {
                         progress();
+                        asked = behind.then(|| self.desktop.driver.calls());
                     }
                 }
             }
@@ -234,7 +238,7 @@ impl Engine {
         let live = match live {
             Ok(live) => live,
             Err(error) => {
-                // The driver tells `LinkUp` again once it can.
+                // Asked again soon, unless the driver tells meanwhile that the link is lost.
                 tracing::error!(%error, "the PBX does not tell which calls are alive");
                 return false;
             }

@@ -120,6 +120,7 @@ pub struct Pbx {
     orders: Mutex<HashMap<CallId, Vec<Order>>>,
     live: Mutex<Vec<LiveCall>>,
     wedged: AtomicBool,
+    mute: AtomicBool,
     asked: AtomicBool,
     exempt: Mutex<BTreeSet<String>>,
     spool: PathBuf,
@@ -134,6 +135,7 @@ impl Pbx {
             orders: Mutex::default(),
             live: Mutex::default(),
             wedged: AtomicBool::new(false),
+            mute: AtomicBool::new(false),
             asked: AtomicBool::new(false),
             exempt: Mutex::default(),
             spool,
@@ -152,6 +154,11 @@ impl Pbx {
     /// It does not answer any more when it is asked what is alive.
     pub fn wedge(&self, wedged: bool) {
         self.wedged.store(wedged, Ordering::SeqCst);
+    }
+
+    /// It answers then that it does not know.
+    pub fn mute(&self, mute: bool) {
+        self.mute.store(mute, Ordering::SeqCst);
     }
 
     pub fn is_asked(&self) -> bool {
@@ -227,7 +234,8 @@ impl PbxDriver for Pbx {
         if self.wedged.load(Ordering::SeqCst) {
             return Box::pin(std::future::pending());
         }
-        Box::pin(async move { Ok(live) })
+        let answer = if self.mute.load(Ordering::SeqCst) { Err(DriverError::Unknown) } else { Ok(live) };
+        Box::pin(async move { answer })
     }
 
     fn follow(&self, _call: &CallId, _leg: &LegId) {}

@@ -61,6 +61,9 @@ const GRACE: std::time::Duration = std::time::Duration::from_secs(15);
 /// So long a caller waits for the journal of a line that must be recorded, after everything was said.
 const PROOF: std::time::Duration = std::time::Duration::from_secs(1);
 
+/// The outcome of a call whose customer may have said no while nobody listened.
+pub(super) const UNHEARD: &str = "hook-unheard";
+
 impl Hook {
     /// All that is waited for.
     pub(super) fn waits_mut(&mut self) -> impl Iterator<Item = &mut Timestamp> {
@@ -320,7 +323,7 @@ impl Session {
         if !may_object {
             return;
         }
-        self.muted = Some("hook-unheard");
+        self.muted = Some(UNHEARD);
         let refuses = self.rules.desk.unavailable(&self.record.line) == Unavailable::Refuse;
         if let Phase::Hook(hook) = &mut self.phase
             && refuses

@@ -91,6 +91,9 @@ impl Session {
         // Who is there is known even where nothing is recorded: an objection erases what was.
         let seated = self.seat();
         if let Some(why) = self.muted {
+            let objects = self.talk.facts().legs.first().is_some_and(|leg| leg.objected.is_some());
+            // Nobody knew whether he had said no; now he has.
+            let why = if why == super::hook::UNHEARD && objects { "objected" } else { why };
             return Err(Why::Muted(why));
         }
         if self.link != Link::Up {

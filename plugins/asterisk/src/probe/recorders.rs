@@ -3,8 +3,8 @@
 //! FreePBX keeps what its extensions record in the database of Asterisk (`AMPUSER/<extension>/recording/…`), and what its
 //! routes and queues record as the third argument of `sub-record-check` in the dialplan that it writes. The rest stands in
 //! Asterisk's own files. Left out: options `x` and `w` of `Dial` and `Queue`, which do nothing without a code of
-//! `[featuremap]`; endpoints, queues and dialplans that are not in files (realtime, AEL, Lua); arguments that the dialplan
-//! works out as it runs.
+//! `[featuremap]`; endpoints, queues and dialplans that are not in files (realtime, AEL, Lua); conferences that record
+//! themselves (`confbridge.conf`); arguments that the dialplan works out as it runs.
 
 use std::collections::BTreeSet;
 
