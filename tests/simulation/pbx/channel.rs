@@ -30,6 +30,8 @@ pub struct Channel {
     /// When the dead-man timer takes it on.
     pub(super) deadline: i64,
     pub(super) playing: Option<(OrderNo, Text)>,
+    /// Whether prompts break off for him, each time: a file that is gone stays gone.
+    breaks_off: Option<bool>,
     pub(super) how: Option<Release>,
     pub(super) moved: Arc<Notify>,
     pub(super) parties: Vec<Who>,
@@ -231,8 +233,9 @@ impl Pbx {
     fn prompt_ends(&self, call: &CallId, number: OrderNo) {
         let now = self.clock.ms();
         let mut state = self.lock();
-        let failed = state.chance.is(2);
+        let breaks_off = state.chance.is(2);
         let Some(channel) = state.channels.get_mut(call) else { return };
+        let failed = *channel.breaks_off.get_or_insert(breaks_off);
         let Some((order, text)) = channel.playing.take_if(|(order, _)| *order == number) else { return };
         let truth = state.truths.get_mut(call).expect("its truth");
         if failed {
