@@ -31,7 +31,7 @@ pub struct Channel {
     pub(super) deadline: i64,
     pub(super) playing: Option<(OrderNo, Text)>,
     /// Whether prompts break off for him, each time: a file that is gone stays gone.
-    breaks_off: Option<bool>,
+    pub(super) breaks_off: Option<bool>,
     pub(super) how: Option<Release>,
     pub(super) moved: Arc<Notify>,
     pub(super) parties: Vec<Who>,
