@@ -255,7 +255,8 @@ impl Engine {
             if !self.calls.contains_key(&call) {
                 self.adopt(call.clone(), leg);
             }
-            if !in_hook {
+            // Who is in the hook has pressed no code there; but he may have come back to it out of a talk.
+            if !in_hook || keys.is_some() {
                 self.tell(&call, CallEvent::Noted { keys });
             }
             self.tell(&call, CallEvent::Parties { parties, at: now });
