@@ -37,12 +37,17 @@ pub async fn call(pbx: Arc<Pbx>, call: CallId, line: Line, mut chance: Chance, m
 /// A call to a customer, to its end.
 pub async fn called(pbx: Arc<Pbx>, call: CallId, line: Line, mut chance: Chance, manners: Manners) {
     let leg = CallId(format!("dials-{call}"));
+    let reloads = pbx.reloads();
     let Some(briefing) = pbx.dial(&leg, line).await.filter(|briefing| briefing.how == Release::Admitted)
     else {
         return;
     };
     pause(&mut chance, 100, 2000).await;
     pbx.answer(&call, line, &briefing);
+    // What he is told was another policy's.
+    if pbx.reloads() != reloads {
+        pbx.excuse(&call);
+    }
     if ask(&pbx, &call, &briefing, &mut chance).await {
         pbx.asked(&call);
         talk(&pbx, &call, line, &mut chance, manners).await;

@@ -166,6 +166,7 @@ async fn strike(
         }
         Fault::Reload => {
             let _ = ground.rules.send(Arc::clone(&rules[chance.range(0, 2) as usize]));
+            pbx.reloaded();
             return sidecar;
         }
     }

@@ -123,6 +123,8 @@ struct State {
     unwatched_since: Option<i64>,
     chance: Chance,
     orders: u64,
+    /// How often the policy was read anew.
+    reloads: u32,
 }
 
 /// The PBX.
@@ -154,6 +156,7 @@ impl Pbx {
             unwatched_since: None,
             chance,
             orders: 0,
+            reloads: 0,
         };
         Arc::new_cyclic(|me| Self { me: me.clone(), clock, spool, latency, state: Mutex::new(state) })
     }
@@ -245,6 +248,23 @@ impl Pbx {
     /// Nobody can demand that anything is recorded from here to there.
     pub fn trouble(&self, from: i64, until: i64) {
         self.lock().troubled.push((from, until));
+    }
+
+    /// The policy was read anew.
+    pub fn reloaded(&self) {
+        self.lock().reloads += 1;
+    }
+
+    /// How often it was.
+    pub fn reloads(&self) -> u32 {
+        self.lock().reloads
+    }
+
+    /// Nobody can demand anything of this call.
+    pub fn excuse(&self, call: &CallId) {
+        if let Some(truth) = self.lock().truths.get_mut(call) {
+            truth.trouble(0, i64::MAX);
+        }
     }
 
     /// Puts something on its way to the sidecar.

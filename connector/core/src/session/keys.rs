@@ -89,8 +89,12 @@ impl Session {
             };
             // A customer's own is marked as his, since an agent may have a code of the same digits.
             let (code, is_own) = code.strip_prefix(OWN).map_or((&*code, false), |code| (code, true));
-            // What was heard of a code that is known was told.
-            if code.starts_with(HEARD) || !self.pressed.insert((code.to_owned(), at)) {
+            // Of a code that is known: what it asked for was said to its end, and perhaps nobody listened then.
+            if code.starts_with(HEARD) {
+                self.step_ended(now, Playback::Heard, at);
+                continue;
+            }
+            if !self.pressed.insert((code.to_owned(), at)) {
                 continue;
             }
             let facts = self.talk.facts();
