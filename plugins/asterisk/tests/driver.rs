@@ -431,6 +431,23 @@ async fn what_had_to_wait_is_told_when_it_has_settled() {
 }
 
 #[tokio::test]
+async fn links_that_go_together_leave_certain_what_ami_has_told() {
+    // Which loss is heard of first is the scheduler's affair: so, many times.
+    for ari_first in [true, false].repeat(20) {
+        let mut rig = Rig::in_hook().await;
+        let heard_by_ari = Timestamp::now();
+        rig.bridge("BridgeEnter", AGENT, "PJSIP/1011-000000d9");
+        rig.bridge("BridgeEnter", CALL, "PJSIP/trunk-000000d8");
+        assert!(matches!(rig.next_of_call().await, CallEvent::Parties { .. }));
+        rig.fake.cut_ari(ari_first);
+        rig.fake.cut_ami(true);
+        rig.fake.cut_ari(true);
+        let PbxEvent::LinkDown { since } = rig.next().await else { panic!() };
+        assert!(since >= heard_by_ari, "ARI first: {ari_first}");
+    }
+}
+
+#[tokio::test]
 async fn after_a_gap_the_pbx_itself_is_looked_at() {
     let mut rig = Rig::in_hook().await;
     let other = "1795282741.300";

@@ -39,7 +39,9 @@ pub(super) enum Note {
     Ami(Event),
     Ari(Value),
     /// Logged in, checked, and events come.
-    Up(Link),
+    AmiUp(Handle),
+    /// The application is ours, and events come.
+    AriUp,
     Down(Link, Lost),
     /// REST answers, and the user may write.
     AriChecked,
@@ -64,7 +66,8 @@ pub(super) struct Hub {
     topology: Topology,
     /// Whether the topology is what the PBX is: not between a lost AMI link and the next look.
     valid: bool,
-    ami: bool,
+    /// The AMI link, until it was told that it is lost: no earlier, for what it has heard counts.
+    ami: Option<Handle>,
     ari: bool,
     /// Whether `LinkUp` was the last word on the links.
     up: bool,
@@ -115,7 +118,7 @@ impl Hub {
             born: Instant::now(),
             topology: Topology::default(),
             valid: false,
-            ami: false,
+            ami: None,
             ari: false,
             up: false,
             looking: None,
@@ -158,7 +161,14 @@ impl Hub {
         match note {
             Note::Ami(event) => self.ami_event(&event),
             Note::Ari(event) => self.ari_event(&event),
-            Note::Up(link) => self.link_up(link),
+            Note::AmiUp(ami) => {
+                self.ami = Some(ami);
+                self.link_up(Link::Ami);
+            }
+            Note::AriUp => {
+                self.ari = true;
+                self.link_up(Link::Ari);
+            }
             Note::Down(link, lost) => self.link_down(link, &lost),
             Note::AriChecked => self.first_word(Link::Ari, None),
             Note::Trouble(link, trouble) => self.trouble(link, trouble),
@@ -336,12 +346,8 @@ impl Hub {
     }
 
     fn link_up(&mut self, link: Link) {
-        match link {
-            Link::Ami => self.ami = true,
-            Link::Ari => self.ari = true,
-        }
         self.first_word(link, None);
-        if self.ami && self.ari {
+        if self.ami.is_some() && self.ari {
             self.look(Duration::ZERO);
         }
     }
@@ -349,7 +355,7 @@ impl Hub {
     fn link_down(&mut self, link: Link, lost: &Lost) {
         tracing::warn!(?link, why = lost.why, "the link to Asterisk is lost");
         match link {
-            Link::Ami => (self.ami, self.valid) = (false, false),
+            Link::Ami => (self.ami, self.valid) = (None, false),
             Link::Ari => self.ari = false,
         }
         // The signs of the hook that wait for `LinkUp` are not lost: they come before the next one.
@@ -357,7 +363,7 @@ impl Hub {
         self.answer_waiting(&Err(DriverError::Unsent));
         if std::mem::take(&mut self.up) {
             // While AMI is there, everything about a talk is known, whatever happens to the hook.
-            let ami = self.shared.ami.borrow().as_ref().map(Handle::certain);
+            let ami = self.ami.as_ref().map(Handle::certain);
             let since = ami.map_or(lost.since, |ami| ami.max(lost.since));
             self.emit([PbxEvent::LinkDown { since }]);
         }
@@ -455,7 +461,7 @@ impl Hub {
             }
         };
         self.answer_waiting(&Err(DriverError::Unknown));
-        if !self.up && self.ami && self.ari {
+        if !self.up && self.ami.is_some() && self.ari {
             self.look(delay);
         }
         // Nobody waits at the hook for a look that may take long.
@@ -516,7 +522,7 @@ impl Hub {
     }
 
     fn calls(&mut self, tell: oneshot::Sender<Live>) {
-        if !(self.ami && self.ari) {
+        if self.ami.is_none() || !self.ari {
             let _ = tell.send(Err(DriverError::Unsent));
             return;
         }

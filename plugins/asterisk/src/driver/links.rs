@@ -116,7 +116,7 @@ async fn ami_session(shared: &Shared, notes: &mpsc::UnboundedSender<Note>) -> Re
         },
     }
     shared.ami.send_replace(Some(handle.clone()));
-    let _ = notes.send(Note::Up(Link::Ami));
+    let _ = notes.send(Note::AmiUp(handle.clone()));
     Ok(running.await)
 }
 
@@ -202,7 +202,7 @@ async fn ari_session(shared: &Shared, notes: &mpsc::UnboundedSender<Note>) -> Re
         }
         Err(_) => return Err(Trouble::Absent("no answer in time".into())),
     };
-    let _ = notes.send(Note::Up(Link::Ari));
+    let _ = notes.send(Note::AriUp);
     let hear = |event: Value| {
         let _ = notes.send(Note::Ari(event));
     };
