@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::site::TEXTS;
 use super::step::{Act, Does, Step, duration};
+use super::tones::tones;
 use super::wall::Clocks;
 
 /// How late a segment may begin where a scenario does not say: a limit for a busy machine. How soon one begins is measured by
@@ -370,7 +371,7 @@ impl Scenario {
         for call in &self.calls {
             self.check_call(call, &marks)?;
         }
-        Ok(())
+        tones(self).map(|_| ())
     }
 
     fn check_step(&self, step: &Step, marks: &BTreeSet<&str>) -> Result<(), String> {
@@ -509,6 +510,8 @@ mod tests {
             ("caller hangs up", "ami is cut", "no proxies"),
             ("caller hangs up", "at up + 5ms", "@up"),
             ("caller hangs up", "policy is another", "another"),
+            ("caller hangs up", "caller speaks 1000", "1000 and 1200"),
+            ("extension = 2011", "extension = 2011\ntone = 900", "700 and 900"),
         ] {
             let error = read(&TEXT.replacen(from, to, 1)).unwrap_err().to_string();
             assert!(error.contains(named), "{from} -> {to}: {error}");

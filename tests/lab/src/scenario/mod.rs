@@ -20,6 +20,7 @@ mod spool;
 mod stage;
 mod step;
 mod suite;
+mod tones;
 mod wall;
 
 pub use file::{Bench, Cast, Expected, Instant, PromptHeard, Scenario, ScenarioError, SegmentExpected};

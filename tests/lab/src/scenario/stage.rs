@@ -13,6 +13,7 @@ use super::file::{Cast, Scenario};
 use super::site::TEXTS;
 use super::sound::{FRAME, Heard, Listener, Repertoire, instant_of};
 use super::step::{Act, Condition, Does, Step};
+use super::tones::tones;
 
 /// How long a step may take, unless it says.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -24,9 +25,6 @@ const LOOK: Duration = Duration::from_millis(20);
 const KEY: Duration = Duration::from_millis(80);
 /// Between two keys that are pressed by SIP INFO.
 const BETWEEN_KEYS: Duration = Duration::from_millis(200);
-/// Tones of those who have none of their own: customers, then the house. Far from each other and from 440 Hz.
-const CUSTOMERS: [u32; 3] = [700, 950, 1325];
-const HOUSE: [u32; 3] = [1200, 1450, 1700];
 
 /// One copy of a scenario, with its own customers.
 pub(super) struct Stage<'a> {
@@ -93,14 +91,11 @@ pub(super) struct Stuck {
 
 impl<'a> Stage<'a> {
     pub(super) async fn set(bench: &'a Bench, scenario: &'a Scenario, copy: u16) -> Result<Stage<'a>, Stuck> {
+        let tones = tones(scenario).map_err(|why| Stuck { step: "phones".into(), why })?;
         let mut members = BTreeMap::new();
-        let (mut customers, mut house) = (CUSTOMERS.iter(), HOUSE.iter());
-        for (name, cast) in &scenario.phones {
-            let tones = if cast.extension.is_some() { &mut house } else { &mut customers };
-            let tone = cast.tone.or_else(|| tones.next().copied());
+        for ((name, tone), cast) in tones.into_iter().zip(scenario.phones.values()) {
             let stuck = |why: String| Stuck { step: format!("phone {name}"), why };
-            let tone = tone.ok_or_else(|| stuck("no tone left: give it one".into()))?;
-            members.insert(name.as_str(), Member::new(bench, cast, copy, tone).await.map_err(stuck)?);
+            members.insert(name, Member::new(bench, cast, copy, tone).await.map_err(stuck)?);
         }
         Ok(Self { bench, scenario, members, dials: Vec::new(), marks: BTreeMap::new() })
     }
