@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::file::Scenario;
 use super::step::{Act, Does};
 
-/// Tones of those who have none of their own: customers, then the house. Far from 440 Hz, too.
+/// Who waits for a phone that rings hears this tone, of the PBX itself.
+const RINGING: u32 = 440;
+
+/// Tones of those who have none of their own: customers, then the house.
 const CUSTOMERS: [u32; 3] = [700, 950, 2250];
 const HOUSE: [u32; 3] = [1200, 1450, 1700];
 
@@ -29,8 +32,8 @@ pub(super) fn tones(scenario: &Scenario) -> Result<BTreeMap<&str, u32>, String> 
         Act::Phone(_, Does::Speak(hz)) => hz.filter(|hz| *hz > 0),
         _ => None,
     });
-    let all: BTreeSet<u32> =
-        tones.values().copied().chain(spoken).chain(scenario.never_recorded.iter().copied()).collect();
+    let never = scenario.never_recorded.iter().copied();
+    let all: BTreeSet<u32> = tones.values().copied().chain(spoken).chain(never).chain([RINGING]).collect();
     match all.iter().zip(all.iter().skip(1)).find(|(one, next)| *next - *one < APART) {
         Some((one, next)) => Err(format!("tones of {one} and {next} Hz: less than {APART} Hz apart")),
         None => Ok(tones),
