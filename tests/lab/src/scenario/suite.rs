@@ -24,6 +24,9 @@ const BENCHES: u32 = 2;
 /// So many scenarios are played at once on one bench.
 const AT_ONCE: usize = 6;
 
+/// A machine that was late by so many milliseconds is told of.
+const TELLING: u128 = 100;
+
 /// Scenarios, and all that they need.
 #[derive(Clone, Debug)]
 pub struct Suite {
@@ -69,6 +72,9 @@ pub struct Report {
     pub why: String,
     /// How long it took.
     pub took: Duration,
+    /// By how much a packet of the phones' sound left too late, at the worst: how busy the machine was. Nothing for a
+    /// bench.
+    pub latest: Duration,
     /// The calls, in order.
     pub calls: Vec<CallSeen>,
     /// All that was not as it must be; empty: all well.
@@ -86,11 +92,17 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ... ", self.name)?;
-        if self.is_well() {
-            return write!(f, "ok ({:.1} s)", self.took.as_secs_f64());
+        let how = if self.is_well() { "ok" } else { "FAILED" };
+        write!(f, "{} ... {how} ({:.1} s", self.name, self.took.as_secs_f64())?;
+        // The first question of whoever reads a failure: was the machine too busy to be heard right?
+        match self.latest.as_millis() {
+            0..TELLING => write!(f, ")")?,
+            late => write!(f, "; a packet left {late} ms late)")?,
         }
-        writeln!(f, "FAILED ({:.1} s)\n  {}\n  {}", self.took.as_secs_f64(), self.title, self.why)?;
+        if self.is_well() {
+            return Ok(());
+        }
+        writeln!(f, "\n  {}\n  {}", self.title, self.why)?;
         for wrong in &self.wrong {
             writeln!(f, "  - {}", wrong.replace('\n', "\n    "))?;
         }
@@ -149,6 +161,7 @@ impl Suite {
             title: "What holds for every call".into(),
             why: "The spool is empty, the journal is whole, every file is a segment's, no person is in the log.".into(),
             took: begun.elapsed(),
+            latest: Duration::ZERO,
             calls: Vec::new(),
             wrong,
             remains: folder.clone(),
@@ -216,7 +229,7 @@ impl Suite {
 
 async fn play(bench: &Arc<Bench>, scenario: &Scenario, remains: PathBuf) -> Report {
     let begun = Instant::now();
-    let (mut calls, mut wrong) = (Vec::new(), Vec::new());
+    let (mut calls, mut wrong, mut latest) = (Vec::new(), Vec::new(), Duration::ZERO);
     let _ = fs::remove_dir_all(&remains);
     if let Err(error) = fs::create_dir_all(&remains) {
         wrong.push(format!("{}: {error}", remains.display()));
@@ -228,9 +241,10 @@ async fn play(bench: &Arc<Bench>, scenario: &Scenario, remains: PathBuf) -> Repo
     }
     while let Some(copy) = copies.join_next().await {
         match copy {
-            Ok((seen, faults)) => {
-                calls.extend(seen);
-                wrong.extend(faults);
+            Ok(copy) => {
+                calls.extend(copy.calls);
+                wrong.extend(copy.wrong);
+                latest = latest.max(copy.latest);
             }
             Err(error) => wrong.push(format!("a copy of the script broke off: {error}")),
         }
@@ -252,26 +266,31 @@ async fn play(bench: &Arc<Bench>, scenario: &Scenario, remains: PathBuf) -> Repo
         title: scenario.title.clone(),
         why: scenario.why.clone(),
         took: begun.elapsed(),
+        latest,
         calls,
         wrong,
         remains,
     }
 }
 
-async fn play_copy(
-    bench: &Bench,
-    scenario: &Scenario,
-    copy: u16,
-    remains: &Path,
-) -> (Vec<CallSeen>, Vec<String>) {
+/// What came of one copy.
+#[derive(Default)]
+struct Copy {
+    calls: Vec<CallSeen>,
+    wrong: Vec<String>,
+    latest: Duration,
+}
+
+async fn play_copy(bench: &Bench, scenario: &Scenario, copy: u16, remains: &Path) -> Copy {
     let mut stage = match Stage::set(bench, scenario, copy).await {
         Ok(stage) => stage,
-        Err(stuck) => return (Vec::new(), vec![say(&stuck)]),
+        Err(stuck) => return Copy { wrong: vec![say(&stuck)], ..Copy::default() },
     };
     let mut runs: Vec<Run> = Vec::new();
-    let mut wrong = Vec::new();
+    let (mut wrong, mut latest) = (Vec::new(), Duration::ZERO);
     for _ in 0..scenario.repeat {
         let (run, played) = stage.play().await;
+        latest = run.latest().map_or(latest, |late| late.max(latest));
         if scenario.copies == 1 {
             wrong.extend(leave_ears(&run, remains));
         }
@@ -285,11 +304,6 @@ async fn play_copy(
     }
     let (calls, faults) = judge(bench, scenario, stage.members(), &runs, remains).await;
     wrong.extend(faults);
-    if !wrong.is_empty() {
-        // Whether the machine was too busy to be heard right: it is the first question of whoever reads a failure.
-        let latest = runs.iter().filter_map(Run::latest).max().unwrap_or_default();
-        wrong.push(format!("a packet of the phones' sound left {} ms late at the worst", latest.as_millis()));
-    }
     for (name, member) in stage.members() {
         let events: String = member.phone.events().iter().map(|event| format!("{event}\n")).collect();
         let file = remains.join(format!("{name}-{copy}.events"));
@@ -300,7 +314,7 @@ async fn play_copy(
     for (no, call) in calls.iter().enumerate() {
         let _ = fs::write(remains.join(format!("call-{copy}-{}.json", no + 1)), format!("{:#}", call.story));
     }
-    (calls, wrong)
+    Copy { calls, wrong, latest }
 }
 
 /// What each customer heard, as a WAV file.
