@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 use temoin_core::finding::Code;
+use temoin_core::spelling;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, Error};
 
@@ -116,7 +117,7 @@ impl<'t> Mender<'t> {
             return false;
         };
         let known: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
-        let nearest = nearest(key, &known);
+        let nearest = spelling::meant(key, known.iter().copied());
         let hint = match nearest {
             Some(nearest) => format!("no such key; did you mean `{nearest}`?"),
             None if known.is_empty() => "no such key; take it away".to_owned(),
@@ -206,33 +207,12 @@ fn find(table: &DeTable<'_>, span: &Range<usize>, at: Keys) -> Option<Keys> {
     })
 }
 
-/// The known key that somebody may have meant: at most a third of its letters are others.
-fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
-    let measured = known.iter().map(|known| (distance(key, known), *known));
-    let (distance, nearest) = measured.min()?;
-    (distance * 3 <= nearest.chars().count().max(3)).then_some(nearest)
-}
-
-/// How many letters must be put in, taken away or changed to make one word of the other.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, a) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in b.iter().enumerate() {
-            let change = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
-}
-
 fn between<'t>(text: &'t str, before: &str, after: &str) -> Option<&'t str> {
     text.strip_prefix(before)?.split(after).next()
 }
 
-fn place(text: &str, offset: usize) -> (u32, u32) {
+/// The line and the column of a byte, from 1.
+pub(crate) fn place(text: &str, offset: usize) -> (u32, u32) {
     let before = text.get(..offset).unwrap_or(text);
     let start = before.rfind('\n').map_or(0, |at| at + 1);
     let number = |count: usize| u32::try_from(count + 1).unwrap_or(u32::MAX);

@@ -33,8 +33,8 @@ mod sabotage;
 pub mod sampling;
 pub mod segment;
 pub mod session;
+pub mod spelling;
 pub mod talk;
-#[cfg(any(test, feature = "testing"))]
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;

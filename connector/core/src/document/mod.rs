@@ -19,6 +19,7 @@ pub(crate) use path::Path;
 use path::Step;
 
 use crate::finding::{Code, Finding, Findings};
+use crate::spelling;
 use crate::time::{Bound, Period, whole_local};
 use crate::words::{Purpose, Territory, Word, is_e164, is_plain_name};
 
@@ -51,10 +52,13 @@ impl<'a> Document<'a> {
         if text.len() > LARGEST {
             return Err(unreadable(None, format!("the file is larger than {} MiB", LARGEST >> 20)));
         }
-        let table = DeTable::parse(text).map_err(|error| {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        // Told as they are met, not as they stand.
+        let first = errors.iter().min_by_key(|error| error.span().map_or(0, |span| span.start));
+        if let Some(error) = first {
             let hint = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
-            unreadable(error.span().map(|span| span.start), format!("not TOML: {hint}"))
-        })?;
+            return Err(unreadable(error.span().map(|span| span.start), format!("not TOML: {hint}")));
+        }
         Ok(Self { file, text, root: table.into_inner(), lines: line_starts(text) })
     }
 
@@ -188,7 +192,11 @@ impl<'d> Table<'d> {
             if SCREEN.contains(&key) {
                 self.fault(Code::ScreenCapture, &path, "screens are never recorded: remove the key");
             } else {
-                self.fault(Code::UnknownKey, &path, unknown_key_hint(key, &asked));
+                self.fault(
+                    Code::UnknownKey,
+                    &path,
+                    spelling::hint("no such key", key, asked.iter().copied()),
+                );
             }
         }
     }
@@ -204,18 +212,6 @@ impl<'d> Table<'d> {
 
     fn fault(&self, code: Code, path: &Path, hint: impl Into<String>) {
         self.findings.add(self.document.finding(code, path, hint));
-    }
-}
-
-/// Names the key that was probably meant, or all that can stand there.
-fn unknown_key_hint(key: &str, known: &BTreeSet<&'static str>) -> String {
-    let meant = known.iter().find(|k| {
-        let (short, long) = if k.len() < key.len() { (**k, key) } else { (key, **k) };
-        long.starts_with(short) && long.len() - short.len() <= 2 && short.len() >= 3
-    });
-    match meant {
-        Some(meant) => format!("no such key; did you mean `{meant}`?"),
-        None => format!("no such key here; known are: {}", Vec::from_iter(known.iter().copied()).join(", ")),
     }
 }
 
@@ -321,7 +317,14 @@ impl<'d> Node<'d> {
     }
 
     pub(crate) fn purpose(&self) -> Option<Purpose> {
-        self.or_bad(Purpose::parse(self.any_text()?), UNKNOWN_PURPOSE)
+        let text = self.any_text()?;
+        Purpose::parse(text).or_else(|| self.no_such_purpose(text))
+    }
+
+    /// Reports a name that is no purpose's.
+    pub(crate) fn no_such_purpose<T>(&self, name: &str) -> Option<T> {
+        let hint = spelling::hint("no such purpose", name, Purpose::KNOWN);
+        self.bad(format!("{hint} (one of your own begins with x-)"))
     }
 
     pub(crate) fn territory(&self) -> Option<Territory> {
@@ -348,8 +351,11 @@ impl<'d> Node<'d> {
     pub(crate) fn word<W: Word>(&self) -> Option<W> {
         let word = self.any_text()?;
         W::parse(word).or_else(|| {
-            let all: Vec<_> = W::ALL.iter().map(|w| w.as_str()).collect();
-            self.bad(format!("write one of: {}", all.join(", ")))
+            let all = || W::ALL.iter().map(|w| w.as_str());
+            match spelling::meant(word, all()) {
+                Some(meant) => self.bad(format!("no such word; did you mean `{meant}`?")),
+                None => self.bad(format!("write one of: {}", all().collect::<Vec<_>>().join(", "))),
+            }
         })
     }
 
@@ -384,8 +390,6 @@ impl<'d> Node<'d> {
         })
     }
 }
-
-pub(crate) const UNKNOWN_PURPOSE: &str = "no such purpose; one of your own begins with x-";
 
 pub(crate) fn is_language(text: &str) -> bool {
     let (language, country) = text.split_once('-').map_or((text, None), |(l, c)| (l, Some(c)));
@@ -446,6 +450,8 @@ mod tests {
     #[test]
     fn what_is_no_toml_or_too_large_is_one_fault() {
         assert_eq!(Document::parse("f", "a = [1").err().unwrap().line, Some(1));
+        let several = "a = 1\nb = \"x\nc = y\n[t\n";
+        assert_eq!(Document::parse("f", several).err().unwrap().line, Some(2), "the first in the file");
         let large = "#".repeat(LARGEST + 1);
         assert_eq!(Document::parse("f", &large).err().unwrap().code, Code::Parse);
     }

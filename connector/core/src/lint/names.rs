@@ -1,10 +1,13 @@
 //! Names in a policy that lead nowhere, and values that were never filled in.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Lint;
 use crate::document::Path;
 use crate::finding::Code;
+use crate::policy::{filled_in, real_number};
+use crate::spelling;
 use crate::words::*;
 
 impl Lint<'_> {
@@ -25,14 +28,9 @@ impl Lint<'_> {
             let at = Path::of("campaigns") / &*campaign.name;
             self.check_purpose(&at / "purpose", &campaign.purpose);
             let lines = campaign.lines.as_deref().unwrap_or_default();
-            self.check_names(&(&at / "lines"), lines, |line| site.lines.contains_key(line), "no such line");
+            self.check_names(&(&at / "lines"), lines, &site.lines, "no such line");
             let agents = campaign.agents.as_deref().unwrap_or_default();
-            self.check_names(
-                &(&at / "agents"),
-                agents,
-                |agent| site.agents.contains_key(agent),
-                "no such agent",
-            );
+            self.check_names(&(&at / "agents"), agents, &site.agents, "no such agent");
         }
         for exception in site.exceptions.values() {
             self.check_purpose(Path::of("exceptions") / &*exception.name / "purpose", &exception.purpose);
@@ -55,13 +53,12 @@ impl Lint<'_> {
             (&controller / "name", &site.controller.name),
             (&controller / "contact", &site.controller.contact),
         ];
-        for (at, _) in told.iter().filter(|(_, value)| matches!(value.trim(), "" | "TODO")) {
+        for (at, _) in told.iter().filter(|(_, value)| filled_in(value).is_none()) {
             self.report(Code::Placeholder, at, "nobody filled this in");
         }
         for line in self.lines() {
             let at = Path::of("lines") / &*line.name / "numbers";
-            // No country's code begins with 0.
-            let numbers = line.numbers.iter().enumerate().filter(|(_, number)| number.starts_with("+0"));
+            let numbers = line.numbers.iter().enumerate().filter(|(_, number)| real_number(number).is_none());
             for (index, _) in numbers {
                 self.report(Code::Placeholder, &(&at / index), "this is nobody's number");
             }
@@ -72,7 +69,10 @@ impl Lint<'_> {
         for (index, id) in ids.iter().enumerate() {
             match self.policy.packs().named(id) {
                 None => {
-                    self.report(Code::UnknownRef, &(at / index), format!("the pack `{id}` is not loaded"))
+                    let packs = self.policy.packs().iter().filter(|pack| pack.kind == kind);
+                    let what = format!("the pack `{id}` is not loaded");
+                    let hint = spelling::hint(&what, id, packs.map(|pack| &*pack.id));
+                    self.report(Code::UnknownRef, &(at / index), hint);
                 }
                 Some(pack) if pack.kind != kind => {
                     self.report(
@@ -98,9 +98,10 @@ impl Lint<'_> {
         }
     }
 
-    fn check_names(&self, at: &Path, names: &[Arc<str>], known: impl Fn(&str) -> bool, hint: &str) {
-        for (index, _) in names.iter().enumerate().filter(|(_, name)| !known(name)) {
-            self.report(Code::UnknownRef, &(at / index), hint);
+    fn check_names<T>(&self, at: &Path, names: &[Arc<str>], known: &BTreeMap<Arc<str>, T>, what: &str) {
+        for (index, name) in names.iter().enumerate().filter(|(_, name)| !known.contains_key(*name)) {
+            let known = known.keys().map(|name| &**name);
+            self.report(Code::UnknownRef, &(at / index), spelling::hint(what, name, known));
         }
     }
 

@@ -9,6 +9,7 @@ use crate::document::{Document, Path};
 use crate::finding::{Code, Findings};
 use crate::pack::{Pack, Rule};
 use crate::policy::{PARENTS, Packs};
+use crate::spelling;
 use crate::words::*;
 
 /// Reports what is wrong with a pack that could be read.
@@ -52,7 +53,16 @@ impl PackLint<'_> {
             self.report(Code::BadValue, path(), "a sector or overlay pack has no parent");
         }
         match loaded.named(parent) {
-            None => self.report(Code::UnknownRef, path(), format!("the pack `{parent}` is not loaded")),
+            None => {
+                let packs =
+                    loaded.iter().filter(|pack| PARENTS.contains(&pack.kind) && pack.id != self.pack.id);
+                let what = format!("the pack `{parent}` is not loaded");
+                self.report(
+                    Code::UnknownRef,
+                    path(),
+                    spelling::hint(&what, parent, packs.map(|pack| &*pack.id)),
+                );
+            }
             Some(found) if !PARENTS.contains(&found.kind) => {
                 self.report(
                     Code::BadValue,
@@ -136,8 +146,10 @@ impl PackLint<'_> {
             self.report(Code::NoSource, &at / "sources", "cite at least one source");
         }
         let found: Vec<_> = cited.iter().map(|name| self.pack.sources.get(name)).collect();
-        for (index, _) in found.iter().enumerate().filter(|(_, source)| source.is_none()) {
-            self.report(Code::UnknownRef, &at / "sources" / index, "the file defines no such source");
+        for (index, name) in
+            cited.iter().enumerate().filter(|(_, name)| !self.pack.sources.contains_key(*name))
+        {
+            self.report(Code::UnknownRef, &at / "sources" / index, self.no_such_source(name));
         }
         let binds = |kind| matches!(kind, SourceKind::Law | SourceKind::Regulator);
         if rule.duty == Duty::Must && !found.iter().flatten().any(|source| binds(source.kind)) {
@@ -155,9 +167,13 @@ impl PackLint<'_> {
     fn check_calling(&self) {
         let at = || Path::of("calling") / "sources";
         let cited = self.pack.calling.iter().flat_map(|calling| &calling.sources);
-        for (index, _) in cited.enumerate().filter(|(_, name)| !self.pack.sources.contains_key(*name)) {
-            self.report(Code::UnknownRef, at() / index, "the file defines no such source");
+        for (index, name) in cited.enumerate().filter(|(_, name)| !self.pack.sources.contains_key(*name)) {
+            self.report(Code::UnknownRef, at() / index, self.no_such_source(name));
         }
+    }
+
+    fn no_such_source(&self, name: &str) -> String {
+        spelling::hint("the file defines no such source", name, self.pack.sources.keys().map(|name| &**name))
     }
 
     fn check_cited_sources(&self) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::civil::Time;
 
 use super::site::*;
-use crate::document::{Document, Node, Table, UNKNOWN_PURPOSE, is_language};
+use crate::document::{Document, Node, Table, is_language};
 use crate::finding::Findings;
 use crate::pack::{RateCap, Retention, Rule};
 use crate::time::Zone;
@@ -172,7 +172,7 @@ fn read_prompt(language: &str, node: &Node<'_>, line_keys: &Keys) -> Option<Prom
 
 /// A key that is the name of a purpose.
 fn purpose_key(name: &str, node: &Node<'_>) -> Option<Purpose> {
-    Purpose::parse(name).or_else(|| node.bad(UNKNOWN_PURPOSE))
+    Purpose::parse(name).or_else(|| node.no_such_purpose(name))
 }
 
 fn read_campaign(name: Arc<str>, t: Table<'_>) -> Option<Campaign> {

@@ -224,6 +224,17 @@ pub(crate) fn telling(text: &Option<String>) -> Option<&str> {
     text.as_deref().filter(|text| !text.trim().is_empty())
 }
 
+/// A text, unless it is blank or stands for one that nobody has filled in.
+pub(crate) fn filled_in(text: &str) -> Option<&str> {
+    let text = text.trim();
+    (!matches!(text, "" | "TODO")).then_some(text)
+}
+
+/// A number, unless it stands for one that nobody has filled in: no country's code begins with 0.
+pub(crate) fn real_number(number: &str) -> Option<&str> {
+    (!number.starts_with("+0")).then_some(number)
+}
+
 impl WorksCouncil {
     /// Whether the duty to consult is met on a day: consulted with minutes by then, or a reason alone why none is to
     /// be. Without a day the date is not compared.
