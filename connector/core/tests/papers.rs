@@ -245,6 +245,46 @@ fn what_nobody_told_is_open_marked_and_listed() {
 }
 
 #[test]
+fn what_nobody_filled_in_is_open_too() {
+    let site = example("french-call-centre");
+    let changes = [
+        ("site = \"Durand, relation clients\"", "site = \"TODO\""),
+        ("name = \"Durand SA\", contact = \"dpo@durand.example\"", "name = \" TODO \", contact = \"TODO\""),
+        ("+33199000100", "+0000001"),
+    ];
+    let site = changes.iter().fold(site, |site, (from, to)| {
+        assert!(site.contains(from), "the example has no {from}");
+        site.replace(from, to)
+    });
+    for (language, fields) in [
+        (
+            Language::En,
+            ["name of the site", "legal name of the controller", "address for the exercise of rights"],
+        ),
+        (
+            Language::Fr,
+            [
+                "nom du site",
+                "dénomination du responsable du traitement",
+                "adresse pour l'exercice des droits",
+            ],
+        ),
+    ] {
+        let papers = papers(&site, None, language);
+        for paper in &papers {
+            for text in [paper.markdown(), paper.html()] {
+                assert!(!text.contains("TODO") && !text.contains("+0000001"), "{}: {text}", paper.id);
+            }
+        }
+        let register = papers.iter().find(|paper| paper.id == "D1").expect("D1");
+        for field in fields {
+            assert!(register.open.iter().any(|open| open == field), "{field}: {:#?}", register.open);
+        }
+        assert!(register.open.iter().any(|open| open.contains("accueil")), "{:#?}", register.open);
+    }
+}
+
+#[test]
 fn every_paper_says_what_it_comes_from() {
     let site = example("french-call-centre");
     let policy = Policy::load(("policy.toml", &site), pack::shipped()).expect("a policy");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::template::{Line, Piece, Template, Text, What};
+use crate::policy::filled_in;
 
 /// What is known, by name.
 #[derive(Debug, Default)]
@@ -59,9 +60,9 @@ pub(super) enum Bit {
 }
 
 impl Value {
-    /// A text that may be missing.
+    /// A text that may be missing, or not be filled in yet.
     pub(super) fn of(text: Option<&str>, label: &str) -> Self {
-        match text.map(str::trim).filter(|text| !text.is_empty()) {
+        match text.and_then(filled_in) {
             Some(text) => Self::Known(text.to_owned()),
             None => Self::Open(label.to_owned()),
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::Phrases;
 use super::fill::{Context, Row, Rows, Value};
 use super::law::Case;
-use crate::policy::{Agent, Campaign, Exception, Line, Policy, Prompt, telling};
+use crate::policy::{Agent, Campaign, Exception, Line, Policy, Prompt, filled_in, real_number, telling};
 use crate::words::*;
 
 /// The European Economic Area, by ISO 3166.
@@ -24,10 +24,10 @@ pub(super) fn put(context: &mut Context, policy: &Policy, cases: &[Case<'_>], ph
     let informed = agents.clone().filter(|agent| agent.notice.is_some()).count();
     let exempt = &site.exempt;
     context.values.extend([
-        ("site", site.name.as_str().into()),
+        ("site", Value::of(Some(&site.name), open("site"))),
         ("zone", site.zone.name().into()),
-        ("controller", site.controller.name.as_str().into()),
-        ("contact", site.controller.contact.as_str().into()),
+        ("controller", Value::of(Some(&site.controller.name), open("controller"))),
+        ("contact", Value::of(Some(&site.controller.contact), open("contact"))),
         ("dpo", Value::of(site.controller.dpo.as_deref(), open("dpo"))),
         ("authority", Value::of(site.controller.authority.as_deref(), open("authority"))),
         ("register_entry", Value::of(file.register_entry.as_deref(), open("register_entry"))),
@@ -75,9 +75,12 @@ fn council(policy: &Policy, phrases: &Phrases) -> Value {
 }
 
 fn line_row(line: &Line, phrases: &Phrases) -> Row {
+    let real: Option<Vec<&str>> = line.numbers.iter().map(|number| real_number(number)).collect();
+    let open = || Value::Open(phrases.with("open", "numbers", &[&line.name]));
+    let numbers = real.map_or_else(open, |numbers| phrases.list(numbers).into());
     Row::from([
         ("name", (&*line.name).into()),
-        ("numbers", phrases.list(&line.numbers).into()),
+        ("numbers", numbers),
         ("markets", phrases.list(line.markets.iter().map(|market| phrases.territory(market))).into()),
         ("purposes", phrases.list(line.purposes.iter().map(|p| phrases.say("purpose", p.as_str()))).into()),
         ("zone", line.zone.name().into()),
@@ -137,8 +140,8 @@ fn spoken(text: &str, policy: &Policy, line: &Line, prompt: &Prompt, cases: &[Ca
         Some(w.list(periods))
     });
     let known = [
-        ("{controller}", Some(controller.name.clone())),
-        ("{contact}", Some(controller.contact.clone())),
+        ("{controller}", filled_in(&controller.name).map(str::to_owned)),
+        ("{contact}", filled_in(&controller.contact).map(str::to_owned)),
         ("{authority}", controller.authority.clone()),
         ("{object}", digits(Function::Object)),
         ("{accept}", digits(Function::Accept)),
