@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::fault::Fault;
 use crate::report::Report;
 use crate::rules::{self, Texts};
-use crate::{dialplan, live, reading, show, wiring};
+use crate::{dialplan, live, reading, show, syntax, wiring};
 
 /// Everything that is wrong now with a machine's configuration and all that it names: by file, then by line.
 pub fn look(file: &Path, now: Timestamp) -> Report {
@@ -59,7 +59,7 @@ pub fn look_at_policy(policy: &Path, packs: Option<&Path>, now: Timestamp) -> Re
     Ok(report)
 }
 
-/// Of shipped packs (`ours`) only those are told of that the policy uses.
+/// Of shipped packs (`ours`) only those are told of that the policy uses; none, where it cannot be read.
 fn look_at_law(
     texts: Texts,
     ours: bool,
@@ -74,12 +74,13 @@ fn look_at_law(
     let of_use = |fault: &Fault| {
         !ours
             || fault.file == texts.site.0
-            || policy.as_ref().is_none_or(|policy| is_used(policy, &fault.file))
+            || policy.as_ref().is_some_and(|policy| is_used(policy, &fault.file))
     };
     let found = lint::check(Some(texts.site()), &texts.packs(), Some(today)).into_iter().map(Fault::from);
     let mut faults: Vec<Fault> = found
         .filter(of_use)
         .map(|fault| Fault { bars: bars.contains(&(fault.path.clone(), fault.code)), ..fault })
+        .flat_map(|fault| look_at_syntax(fault, &texts))
         .collect();
     // The policy, then the packs.
     faults.sort_by(|a, b| {
@@ -90,6 +91,26 @@ fn look_at_law(
     report.texts.extend(texts.packs);
     report.texts.extend([texts.site]);
     (policy, faults)
+}
+
+/// Of a text that is no TOML, all places at which it is none; and where only days that do not exist are wrong, what else
+/// bars the policy from being read.
+fn look_at_syntax(fault: Fault, texts: &Texts) -> Vec<Fault> {
+    let named = |(name, _): &&(String, String)| *name == fault.file;
+    let text = std::iter::once(&texts.site).chain(&texts.packs).find(named).map(|(_, text)| text.as_str());
+    let (Code::Parse, Some(_), Some(text)) = (fault.code, fault.line, text) else {
+        return vec![fault];
+    };
+    let mut faults = syntax::faults(&fault.file, text);
+    faults.iter_mut().for_each(|one| one.bars = fault.bars);
+    if fault.file == texts.site.0
+        && let Some(mended) = syntax::with_days(text)
+        && let Err(more) = Policy::load((&fault.file, &mended), &texts.packs())
+    {
+        let more = more.into_iter().filter(|finding| finding.file == fault.file);
+        faults.extend(more.map(|finding| Fault::from(finding).barring()));
+    }
+    faults
 }
 
 /// Whether a shipped pack, by its file, counts for anything in a policy: what is disputed in the law of other countries

@@ -32,5 +32,6 @@ pub mod schema;
 pub mod show;
 pub mod simulate;
 pub mod sweep;
+mod syntax;
 pub mod watchdog;
 pub mod wiring;

@@ -86,6 +86,76 @@ fn ten_faults_are_ten_findings_in_the_order_of_the_file() {
 }
 
 #[test]
+fn a_day_that_does_not_exist_hides_no_other_fault() {
+    let policy = r#"site = "Durand"
+timezone = "Europe/Pariss"
+controler = { name = "Durand SA", contact = "dpo@durand.example" }
+purposes = ["quality", "qualité"]
+
+[lines.accueil]
+numbers = ["0199000100"]
+markets = ["France"]
+prompts = { fr = { version = 3, purposes = ["quality"] } }
+
+[campaigns.autumn]
+purpose = "quality"
+from = 2026-02-30
+until = "soon"
+rate = 1200
+"#;
+    let found = findings(policy);
+    let places: Vec<(&str, u64)> = found.iter().map(|(code, line)| (code.as_str(), *line)).collect();
+    assert_eq!(
+        places,
+        [
+            ("E-MISSING-KEY", 1),
+            ("E-BAD-VALUE", 2),
+            ("E-UNKNOWN-KEY", 3),
+            ("E-BAD-VALUE", 4),
+            ("E-BAD-VALUE", 7),
+            ("E-BAD-VALUE", 8),
+            ("E-BAD-VALUE", 9),
+            ("E-PARSE", 13),
+            ("E-BAD-VALUE", 14),
+            ("E-BAD-VALUE", 15),
+        ]
+    );
+}
+
+#[test]
+fn every_place_at_which_a_policy_is_no_toml_is_told_and_nothing_of_packs_that_it_may_not_use() {
+    let told = check(
+        "site = \"Durand\ntimezone = Europe/Paris\npurposes = [\"quality\"]\n[lines.accueil\nrate = 1\n",
+    )
+    .ends(1);
+    let heads: Vec<&str> =
+        told.out.lines().filter(|line| line.contains(": E-") || line.contains(": W-")).collect();
+    assert_eq!(heads.len(), 3, "{heads:#?}");
+    for (head, line) in heads.iter().zip([1, 2, 4]) {
+        assert!(head.starts_with(&format!("policy.toml:{line}:")) && head.contains("E-PARSE"), "{head}");
+    }
+    assert!(told.out.ends_with("not usable: 3 to mend, 0 to think about\n"), "{}", told.out);
+}
+
+#[test]
+fn what_is_misspelt_is_told_with_what_was_meant() {
+    for (from, to, meant) in [
+        ("controller =", "controler =", "E-UNKNOWN-KEY controler: no such key; did you mean `controller`?"),
+        ("purposes = [\"quality\"]", "purposes = [\"qualité\"]", "no such purpose; did you mean `quality`?"),
+        ("rate = 200 #", "lines = [\"acueil\"]\nrate = 200 #", "no such line; did you mean `accueil`?"),
+        ("rate = 200 #", "agents = [\"nobody\"]\nrate = 200 #", "no such agent; there are: amel, bruno"),
+        (
+            "markets = [\"FR\"]",
+            "markets = [\"FR\"]\nsectors = [\"fr-contrat\"]",
+            "is not loaded; did you mean `fr-contract`?",
+        ),
+        ("rate = 200 #", "direction = \"inbuond\"\nrate = 200 #", "did you mean `inbound`?"),
+    ] {
+        check(changed(&[(from, to)])).ends(1).says(meant);
+    }
+}
+
+#[test]
 fn a_finding_shows_the_source_the_rule_and_the_mend() {
     let told = check(changed(&[("rate = 200 #", "rate = 400 #")])).ends(1);
     let page = &told.out;
