@@ -26,6 +26,9 @@ use crate::words::{Purpose, Territory, Word, is_e164, is_plain_name};
 /// The largest file that is read. A policy for ten thousand agents has less than one megabyte.
 const LARGEST: usize = 4 << 20;
 
+/// Who misspells more keys of one table than this is not told what he meant by the others.
+const MOST_GUESSED: usize = 100;
+
 /// A file and what it holds.
 pub(crate) struct Document<'a> {
     file: &'a str,
@@ -187,15 +190,18 @@ impl<'d> Table<'d> {
         const SCREEN: [&str; 5] =
             ["screen_capture", "screenshot", "screenshots", "screen_recording", "screen_video"];
         let asked = self.asked.borrow();
-        for key in self.table.keys().map(|key| &**key.get_ref()).filter(|key| !asked.contains(key)) {
+        let unknown = self.table.keys().map(|key| &**key.get_ref()).filter(|key| !asked.contains(key));
+        for (index, key) in unknown.enumerate() {
             let path = &self.path / key;
             if SCREEN.contains(&key) {
                 self.fault(Code::ScreenCapture, &path, "screens are never recorded: remove the key");
             } else {
+                let known = asked.iter().copied();
+                let hint = || spelling::hint("no such key", key, known);
                 self.fault(
                     Code::UnknownKey,
                     &path,
-                    spelling::hint("no such key", key, asked.iter().copied()),
+                    if index < MOST_GUESSED { hint() } else { "no such key".into() },
                 );
             }
         }
