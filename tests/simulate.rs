@@ -96,6 +96,21 @@ fn asterisk_s_call_records() {
     assert_eq!(policy["missing"][0]["prerequisites"], json!({ "employee-notice": 1 }));
     assert_eq!(policy["missing"][1]["prerequisites"], json!({ "no-other-proof-note": 1 }));
 
+    // Announced: rows 1 to 9, 11 and 15; and, of those that are not decided, 16 and 18. Nothing is said in the evening (12,
+    // 13), to who is exempt (14), and on the way out (19), where no campaign is open.
+    assert_eq!(quality["announced"], json!(11));
+    assert_eq!(group(&policy["agents"], "amel", "quality")["announced"], json!(5));
+    assert_eq!(group(&policy["queues"], "support", "quality")["announced"], json!(2));
+    assert_eq!(group(&policy["days"], "2026-10-06", "quality")["announced"], json!(0));
+    // Lots are not shared out by agent here; how they came to agents is told all the same.
+    let agents = policy["campaigns"][0]["agents"].as_array().expect("a list");
+    let came =
+        |at: usize| ["name", "eligible", "recorded", "percent", "verdict"].map(|key| agents[at][key].clone());
+    assert_eq!(agents.len(), 2, "{agents:#?}");
+    assert_eq!(came(0), [json!("amel"), json!(5), json!(2), json!(40.0), json!("as-allowed")]);
+    assert_eq!(came(1), [json!("carla"), json!(5), json!(1), json!(20.0), json!("as-allowed")]);
+    assert!(agents[0].get("at_most").is_none(), "no bound by agent: {agents:#?}");
+
     // Wilson for 3 of 10: 10.8 to 60.3 %; the table of Newcombe's method 3.
     let lots = &policy["campaigns"][0]["total"];
     assert_eq!((&lots["eligible"], &lots["drawn"], &lots["at_most"]), (&json!(10), &json!(3), &json!(3)));
@@ -111,6 +126,12 @@ fn asterisk_s_call_records() {
         json!([{ "month": "2027-04", "recordings": 3, "bytes": 9_600_132, "gigabyte_months": 0.057_272, "cost": 0.57 }])
     );
     assert_eq!((&storage["gigabyte_months"], &storage["cost"]), (&json!(0.057_272), &json!(0.57)));
+    // In A-law 3 × (58 + 100 s × 16,000 B/s), half of it.
+    let otherwise = &storage["otherwise"][0];
+    assert_eq!(
+        (&otherwise["bytes"], &otherwise["gigabyte_months"], &otherwise["cost"]),
+        (&json!(4_800_174), &json!(0.028_637), &json!(0.29))
+    );
     assert_eq!(policy["unknown"]["contexts"], json!([["from-elsewhere", 1]]));
     assert_eq!(policy["unknown"]["endpoints"], json!([["PJSIP/2999", 1]]));
 }

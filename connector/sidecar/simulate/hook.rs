@@ -21,6 +21,8 @@ pub struct Hook {
     pub day: Arc<str>,
     /// The purposes that are announced; none where nothing is.
     pub heard: Option<BTreeSet<Purpose>>,
+    /// For each purpose of the line, by name: whether it is among them.
+    pub names: Vec<bool>,
     /// Whether it names a key to refuse.
     pub may_refuse: bool,
     /// Whether it asks for a yes.

@@ -176,11 +176,11 @@ fn campaigns(out: &mut String, campaigns: &[Campaign]) {
     }
     for campaign in campaigns {
         let _ = write!(out, "<h3>{}</h3>", escape(&campaign.name));
-        let shares = || std::iter::once(&campaign.total).chain(&campaign.strata);
-        let rows: Vec<_> = shares()
+        let rows: Vec<_> = campaign
+            .shares()
             .take(MOST_SHARES)
             .map(|share| Interval {
-                label: if share.name.is_empty() { "all".into() } else { share.name.clone() },
+                label: share.label(),
                 value: share.percent,
                 between: (share.low_percent, share.high_percent),
                 allowed: share.allowed_percent,
@@ -188,13 +188,11 @@ fn campaigns(out: &mut String, campaigns: &[Campaign]) {
             })
             .collect();
         out.push_str(&svg::intervals(&rows, &format!("Realised against allowed rate of {}", campaign.name)));
-        let rows = shares().map(|share| {
-            let name = if share.name.is_empty() { "all".into() } else { share.name.clone() };
+        let rows = campaign.shares().map(|share| {
             let between = format!("{:.1}–{:.1}", share.low_percent, share.high_percent);
-            let numbers =
-                [share.eligible, share.drawn, share.at_most, share.recorded].map(|number| number.to_string());
-            let mut row = vec![name];
-            row.extend(numbers);
+            let most = share.at_most.map_or_else(|| "–".to_owned(), |most| most.to_string());
+            let mut row = vec![share.label(), share.eligible.to_string(), share.drawn.to_string(), most];
+            row.push(share.recorded.to_string());
             row.extend([format!("{:.1}", share.percent), format!("{:.1}", share.allowed_percent), between]);
             row.push(share.verdict.to_owned());
             row
@@ -222,6 +220,7 @@ fn group_table(out: &mut String, what: &str, groups: &[Group]) {
             group.name.clone(),
             group.purpose.clone(),
             group.calls.to_string(),
+            group.announced.to_string(),
             group.recorded.to_string(),
             format!("{:.1}", group.percent),
             duration(group.seconds),
@@ -232,6 +231,7 @@ fn group_table(out: &mut String, what: &str, groups: &[Group]) {
         (what, false),
         ("Purpose", false),
         ("Calls", true),
+        ("Announced", true),
         ("Recorded", true),
         ("%", true),
         ("Time", true),
@@ -284,6 +284,21 @@ fn storage(out: &mut String, side: &Side) {
     });
     let heads =
         [("Gone in", false), ("Recordings", true), ("Bytes", true), ("GB-months", true), ("Cost", true)];
+    let heads = if storage.cost.is_some() { &heads[..] } else { &heads[..4] };
+    table(out, heads, rows.collect());
+    let rows = storage.otherwise.iter().map(|other| {
+        let mut row = vec![other.format.to_owned(), other.bytes_a_second.to_string(), bytes(other.bytes)];
+        row.push(format!("{:.3}", other.gigabyte_months));
+        row.extend(other.cost.map(|cost| format!("{cost:.2}")));
+        row
+    });
+    let heads = [
+        ("The same as", false),
+        ("Bytes a second", true),
+        ("Bytes", true),
+        ("GB-months", true),
+        ("Cost", true),
+    ];
     let heads = if storage.cost.is_some() { &heads[..] } else { &heads[..4] };
     table(out, heads, rows.collect());
 }

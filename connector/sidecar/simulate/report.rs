@@ -9,7 +9,7 @@ use super::lots::Lots;
 use super::replay::Replay;
 use super::run::{Left, Run};
 use super::source::Read1;
-use super::tally::{self, Cell, Row, Table};
+use super::tally::{self, Cell, KEPT, OTHERWISE, Row, Table};
 use super::wilson;
 
 /// The whole report.
@@ -79,6 +79,8 @@ pub struct Group {
     pub purpose: String,
     /// Calls decided for it. `recorded` and all of `not_recorded` come to this.
     pub calls: u64,
+    /// Those in which it was announced, to the end.
+    pub announced: u64,
     /// Calls recorded for it.
     pub recorded: u64,
     /// Recorded, of a hundred.
@@ -109,6 +111,8 @@ pub struct Campaign {
     pub total: Share,
     /// By agent or queue, if it shares its lots out.
     pub strata: Vec<Share>,
+    /// By the agent of the first talk, where it does not share them out by agent.
+    pub agents: Vec<Share>,
 }
 
 /// Realised against allowed.
@@ -120,8 +124,9 @@ pub struct Share {
     pub eligible: u64,
     /// Calls that were drawn.
     pub drawn: u64,
-    /// Most that may be drawn.
-    pub at_most: u64,
+    /// Most that may be drawn; none for an agent where lots are not shared out by agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<u64>,
     /// The rate, of a hundred.
     pub allowed_percent: f64,
     /// Calls with a lot that were recorded.
@@ -134,6 +139,24 @@ pub struct Share {
     pub high_percent: f64,
     /// `over` or `under` where the allowed rate lies outside, else `as-allowed`.
     pub verdict: &'static str,
+}
+
+impl Campaign {
+    /// All its lots, then how they were shared out, then how they came to agents.
+    pub fn shares(&self) -> impl Iterator<Item = &Share> {
+        std::iter::once(&self.total).chain(&self.strata).chain(&self.agents)
+    }
+}
+
+impl Share {
+    /// Whose it is, for people.
+    pub fn label(&self) -> String {
+        match (self.name.as_str(), self.at_most) {
+            ("", _) => "all".to_owned(),
+            (agent, None) => format!("agent {agent}"),
+            (stratum, Some(_)) => stratum.to_owned(),
+        }
+    }
 }
 
 /// What the recordings take.
@@ -163,6 +186,24 @@ pub struct Stored {
     pub gone_by: Vec<Month>,
     /// Bytes kept at the end of the days on which they change.
     pub kept: Vec<KeptDay>,
+    /// What the same recordings would take in other formats.
+    pub otherwise: Vec<Otherwise>,
+}
+
+/// What the recordings would take in another format.
+#[derive(Clone, Debug, Serialize)]
+pub struct Otherwise {
+    /// The format.
+    pub format: &'static str,
+    /// Bytes of a second.
+    pub bytes_a_second: u64,
+    /// Bytes, if all were kept at once.
+    pub bytes: u64,
+    /// Gigabytes (10⁹) times months, until each is deleted.
+    pub gigabyte_months: f64,
+    /// What that costs, where a price was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
 }
 
 /// Recordings that are gone in a month.
@@ -274,15 +315,10 @@ impl Side {
             let sum = |of: &dyn Fn(&Cell) -> u64| cells.clone().map(of).sum::<u64>();
             let reasons = Reason::ALL.iter().map(|reason| (*reason, sum(&|cell| cell.of(*reason))));
             let calls = sum(&Cell::calls);
-            (calls > 0).then(|| {
-                group(
-                    purpose.as_str(),
-                    purpose.as_str(),
-                    calls,
-                    reasons.filter(|(_, n)| *n > 0),
-                    sum(&|c| c.seconds),
-                )
-            })
+            let (announced, seconds) = (sum(&|cell| cell.announced), sum(&|cell| cell.seconds));
+            let name = purpose.as_str();
+            (calls > 0)
+                .then(|| group(name, name, (calls, announced, seconds), reasons.filter(|(_, n)| *n > 0)))
         });
         let missing = run.by_line().map(|(line, announced, prerequisites)| Missing {
             line: line.to_string(),
@@ -319,7 +355,10 @@ fn groups(run: &Run<'_>, table: &Table) -> Vec<Group> {
     let cells = table.sorted().into_iter().flat_map(|(name, row)| {
         let name = super::tally::shown(name.as_bytes());
         row.cells.iter().zip(&run.purposes).filter(|(cell, _)| cell.calls() > 0).map(
-            move |(cell, purpose)| group(&name, purpose.as_str(), cell.calls(), cell.reasons(), cell.seconds),
+            move |(cell, purpose)| {
+                let numbers = (cell.calls(), cell.announced, cell.seconds);
+                group(&name, purpose.as_str(), numbers, cell.reasons())
+            },
         )
     });
     cells.collect()
@@ -328,9 +367,8 @@ fn groups(run: &Run<'_>, table: &Table) -> Vec<Group> {
 fn group(
     name: &str,
     purpose: &str,
-    calls: u64,
+    (calls, announced, seconds): (u64, u64, u64),
     reasons: impl Iterator<Item = (Reason, u64)>,
-    seconds: u64,
 ) -> Group {
     let mut not_recorded: BTreeMap<_, _> = reasons.map(|(reason, calls)| (reason.as_str(), calls)).collect();
     let recorded = not_recorded.remove(Reason::Ok.as_str()).unwrap_or(0);
@@ -338,6 +376,7 @@ fn group(
         name: name.to_owned(),
         purpose: purpose.to_owned(),
         calls,
+        announced,
         recorded,
         percent: percent(recorded, calls),
         not_recorded,
@@ -346,7 +385,7 @@ fn group(
 }
 
 fn campaign(name: &str, lots: &Lots) -> Campaign {
-    let share = |name: &str, count: &temoin_core::sampling::Count, rates: u64, recorded: u64| {
+    let share = |name: &str, count: &temoin_core::sampling::Count, rates: u64, recorded: u64, bound: bool| {
         let (low, high) = wilson::interval(recorded, count.calls);
         let allowed_percent = rates as f64 / 10.0 / (count.calls.max(1) as f64);
         let verdict = match allowed_percent / 100.0 {
@@ -359,7 +398,7 @@ fn campaign(name: &str, lots: &Lots) -> Campaign {
             eligible: count.calls,
             drawn: count.recorded,
             // The rate times the calls, rounded up.
-            at_most: rates.div_ceil(1000),
+            at_most: bound.then(|| rates.div_ceil(1000)),
             allowed_percent: tenths(allowed_percent),
             recorded,
             percent: percent(recorded, count.calls),
@@ -371,29 +410,32 @@ fn campaign(name: &str, lots: &Lots) -> Campaign {
     let strata = lots.tally.strata.iter().filter(|(stratum, _)| !stratum.is_empty());
     let strata = strata.map(|(stratum, count)| {
         let name = super::tally::shown(stratum.as_bytes());
-        share(&name, count, lots.rates.of(stratum), lots.recorded.of(stratum))
+        share(&name, count, lots.rates.of(stratum), lots.recorded.of(stratum), true)
     });
+    let agents = lots.agents.iter().flatten();
+    let agents = agents.map(|(name, came)| share(name, &came.count, came.rates, came.recorded, false));
     Campaign {
         name: name.to_owned(),
-        total: share("", &lots.tally.total, lots.rates.all, lots.recorded.all),
+        total: share("", &lots.tally.total, lots.rates.all, lots.recorded.all, true),
         strata: strata.collect(),
+        agents: agents.collect(),
     }
 }
 
 fn stored(run: &Run<'_>, price: &Price) -> Stored {
     let storage = &run.storage;
     let curve = storage.curve();
-    let gigabyte_months = storage.gigabyte_months();
+    let gigabyte_months = storage.gigabyte_months(KEPT);
     let cost = |gigabyte_months: f64| {
         price.gigabyte_month.map(|price| (price * gigabyte_months * 100.0).round() / 100.0)
     };
     let millionths = |number: f64| (number * 1e6).round() / 1e6;
     Stored {
-        format: "wav, stereo, 16 bit, 8 kHz",
-        bytes_a_second: super::tally::BYTES_A_SECOND,
+        format: KEPT.name,
+        bytes_a_second: KEPT.bytes_a_second,
         recordings: storage.recordings,
         seconds: storage.seconds,
-        bytes: storage.bytes(),
+        bytes: storage.bytes(KEPT),
         peak_bytes: curve.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0),
         gigabyte_months: millionths(gigabyte_months),
         cost: cost(gigabyte_months),
@@ -409,6 +451,15 @@ fn stored(run: &Run<'_>, price: &Price) -> Stored {
             })
             .collect(),
         kept: curve.into_iter().map(|(day, bytes)| KeptDay { day: day.to_string(), bytes }).collect(),
+        otherwise: OTHERWISE
+            .map(|format| Otherwise {
+                format: format.name,
+                bytes_a_second: format.bytes_a_second,
+                bytes: storage.bytes(format),
+                gigabyte_months: millionths(storage.gigabyte_months(format)),
+                cost: cost(storage.gigabyte_months(format)),
+            })
+            .into(),
     }
 }
 

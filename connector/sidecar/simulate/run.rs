@@ -13,7 +13,7 @@ use temoin_core::decide::{Decision, Stake, announcement, decide, stakes, steady}
 use temoin_core::facts::{Facts, Scope};
 use temoin_core::policy::{Line, Policy};
 use temoin_core::sampling::Draw;
-use temoin_core::words::{Direction, Function, Prerequisite, Purpose, Reason, Word as _};
+use temoin_core::words::{Direction, Function, Prerequisite, Purpose, Reason, Stratify, Word as _};
 
 use super::contact::{Contact, Endpoint};
 use super::facts::{agent_leg, customer_leg, facts};
@@ -294,10 +294,14 @@ impl<'p> Run<'p> {
         });
         let has_key =
             |function| announce.as_ref().is_some_and(|announce| announce.keys.contains_key(&function));
+        let heard = prompt.map(|prompt| &prompt.purposes);
+        let of_line = self.places[at].purposes.iter().map(|purpose| &self.purposes[*purpose]);
+        let names = of_line.map(|purpose| heard.is_some_and(|heard| heard.contains(purpose))).collect();
         let hook = Rc::new(Hook {
             steady: steady(line, self.policy, began),
             day: line.zone.day(began).to_string().into(),
-            heard: prompt.map(|prompt| prompt.purposes.clone()),
+            heard: heard.cloned(),
+            names,
             may_refuse: has_key(Function::Object),
             asks: has_key(Function::Accept),
             known: Default::default(),
@@ -387,8 +391,11 @@ impl<'p> Run<'p> {
     }
 
     fn draw(&mut self, life: &mut Life, stake: Stake, id: &[u8]) -> bool {
-        let lots = self.lots.entry(stake.campaign.clone()).or_default();
-        let drawn = lots.draw(&stake, &self.settings.key, &call(id));
+        let campaigns = &self.policy.site().campaigns;
+        let lots = self.lots.entry(stake.campaign.clone()).or_insert_with_key(|name| {
+            Lots::shared_by(campaigns.get(name).map_or(Stratify::Agent, |campaign| campaign.stratify))
+        });
+        let drawn = lots.draw(&stake, &self.settings.key, &call(id), life.agent.as_deref());
         life.drawn.insert(stake.campaign.clone(), drawn);
         life.lots.push(stake);
         drawn
@@ -434,6 +441,9 @@ impl<'p> Run<'p> {
             for (mark, purpose) in life.marks.iter().zip(&place.purposes) {
                 row.cells[*purpose].count(mark.reason, mark.seconds);
             }
+            for (names, purpose) in hook.names.iter().zip(&place.purposes) {
+                row.cells[*purpose].announced += u64::from(*names);
+            }
         };
         count(&mut self.lines, &place.line.name);
         count(&mut self.agents, &agent);
@@ -448,7 +458,7 @@ impl<'p> Run<'p> {
                 life.lots.iter().filter(|stake| stake.purpose == self.purposes[*purpose] && mark.seconds > 0)
             {
                 if let Some(lots) = self.lots.get_mut(&stake.campaign) {
-                    lots.was_recorded(stake);
+                    lots.was_recorded(stake, life.agent.as_deref());
                 }
             }
         }

@@ -17,13 +17,15 @@ pub const OTHERS: &str = "(others)";
 pub struct Cell {
     /// By reason, in the order of [`Reason::ALL`].
     reasons: [u64; Reason::ALL.len()],
+    /// Calls in which it was announced.
+    pub announced: u64,
     /// Recorded seconds.
     pub seconds: u64,
 }
 
 impl Default for Cell {
     fn default() -> Self {
-        Self { reasons: [0; Reason::ALL.len()], seconds: 0 }
+        Self { reasons: [0; Reason::ALL.len()], announced: 0, seconds: 0 }
     }
 }
 
@@ -103,9 +105,33 @@ pub struct Storage {
     days: BTreeMap<Date, (u64, u64)>,
     /// By the month in which they are gone.
     months: BTreeMap<(i16, i8), Due>,
-    /// Bytes times seconds.
-    pub held: u128,
+    /// Over all recordings, the seconds each is kept.
+    kept: u128,
+    /// The same, times the seconds of its audio.
+    held: u128,
 }
+
+/// A way to keep audio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Format {
+    /// Its name.
+    pub name: &'static str,
+    /// Bytes of a second, both sides.
+    pub bytes_a_second: u64,
+    /// Bytes of the header of each recording.
+    pub header: u64,
+}
+
+/// As it is kept: two sides, 8000 samples each, two bytes a sample.
+pub const KEPT: Format = Format { name: "wav, stereo, 16 bit, 8 kHz", bytes_a_second: 32_000, header: 44 };
+
+/// As others keep it, for comparison: a byte a sample; GSM 06.10 in blocks of 65 bytes for 40 ms of each side, as
+/// Asterisk's `wav49`; Opus at 16 kbit/s a side.
+pub const OTHERWISE: [Format; 3] = [
+    Format { name: "wav, stereo, A-law, 8 kHz", bytes_a_second: 16_000, header: 58 },
+    Format { name: "wav49, a file for each side", bytes_a_second: 3250, header: 120 },
+    Format { name: "Opus, stereo, 32 kbit/s", bytes_a_second: 4000, header: 0 },
+];
 
 /// What is gone in one month.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,10 +149,6 @@ pub fn gigabyte_months(held: u128) -> f64 {
     held as f64 / MONTH / 1e9
 }
 
-/// Bytes of a second as it is kept: two sides, 8000 samples each, two bytes a sample.
-pub const BYTES_A_SECOND: u64 = 32_000;
-/// Bytes of the header of each recording.
-pub const HEADER: u64 = 44;
 /// Seconds of the month that prices are for: 30.4375 days.
 pub const MONTH: f64 = 30.437_5 * 86_400.0;
 /// Far apart days that records may claim are not followed one by one.
@@ -135,11 +157,12 @@ const MOST_DAYS: usize = 20_000;
 impl Storage {
     /// One more recording, kept from an instant to its scheduled end, gone by a limit.
     pub fn add(&mut self, seconds: u64, from: Timestamp, scheduled: Timestamp, gone_by: Timestamp) {
-        let bytes = HEADER + BYTES_A_SECOND * seconds;
+        let bytes = KEPT.header + KEPT.bytes_a_second * seconds;
         self.recordings += 1;
         self.seconds += seconds;
         let kept = u128::try_from(scheduled.as_second().saturating_sub(from.as_second())).unwrap_or(0);
-        self.held += u128::from(bytes) * kept;
+        self.kept += kept;
+        self.held += u128::from(seconds) * kept;
         let month = day(gone_by);
         let due = self.months.entry((month.year(), month.month())).or_default();
         due.recordings += 1;
@@ -166,14 +189,15 @@ impl Storage {
         self.months.iter().map(|(month, due)| (*month, *due))
     }
 
-    /// All bytes that were ever kept.
-    pub fn bytes(&self) -> u64 {
-        self.recordings * HEADER + self.seconds * BYTES_A_SECOND
+    /// All bytes that were ever kept, in a format.
+    pub fn bytes(&self, format: Format) -> u64 {
+        self.recordings * format.header + self.seconds * format.bytes_a_second
     }
 
-    /// Bytes times months, in gigabytes (10⁹).
-    pub fn gigabyte_months(&self) -> f64 {
-        gigabyte_months(self.held)
+    /// The same times the months they are kept, in gigabytes (10⁹).
+    pub fn gigabyte_months(&self, format: Format) -> f64 {
+        let headers = self.kept * u128::from(format.header);
+        gigabyte_months(headers + self.held * u128::from(format.bytes_a_second))
     }
 }
 
@@ -262,8 +286,11 @@ mod tests {
         let scheduled = Timestamp::from_second(from.as_second() + 2_629_800).unwrap();
         storage.add(100, from, scheduled, at("2026-11-06T00:00:00Z"));
         // 44 + 100 s × 32,000 B/s = 3,200,044 bytes for one month.
-        assert_eq!(storage.bytes(), 3_200_044);
-        assert!((storage.gigabyte_months() - 0.003_200_044).abs() < 1e-12);
+        assert_eq!(storage.bytes(KEPT), 3_200_044);
+        assert!((storage.gigabyte_months(KEPT) - 0.003_200_044).abs() < 1e-12);
+        // 58 + 100 s × 16,000 B/s.
+        assert_eq!(storage.bytes(OTHERWISE[0]), 1_600_058);
+        assert!((storage.gigabyte_months(OTHERWISE[0]) - 0.001_600_058).abs() < 1e-12);
         let days: Vec<_> = storage.curve().into_iter().map(|(day, bytes)| (day.to_string(), bytes)).collect();
         assert_eq!(days, [("2026-10-05".to_owned(), 3_200_044), ("2026-11-04".to_owned(), 0)]);
         let due = Due { recordings: 1, bytes: 3_200_044, held: 3_200_044 * 2_629_800 };

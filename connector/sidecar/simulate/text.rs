@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::report::{Campaign, Group, Month, Report, Share, Side, Stored};
+use super::report::{Campaign, Group, Month, Otherwise, Report, Share, Side, Stored};
 
 /// The whole report.
 pub fn text(report: &Report) -> String {
@@ -96,25 +96,25 @@ fn groups(out: &mut String, what: &str, groups: &[Group], with_purpose: bool) {
             group.not_recorded.iter().map(|(reason, calls)| format!("{calls} {reason}")).collect();
         let mut row = vec![group.name.clone()];
         row.extend(with_purpose.then(|| group.purpose.clone()));
-        row.extend([group.calls.to_string(), group.recorded.to_string(), format!("{:.1}", group.percent)]);
+        row.extend([group.calls, group.announced, group.recorded].map(|calls| calls.to_string()));
+        row.push(format!("{:.1}", group.percent));
         row.extend([duration(group.seconds), why.join(", ")]);
         row
     };
     let mut heads = vec![what];
     heads.extend(with_purpose.then_some("PURPOSE"));
-    heads.extend(["CALLS", "RECORDED", "%", "TIME", "NOT RECORDED"]);
+    heads.extend(["CALLS", "ANNOUNCED", "RECORDED", "%", "TIME", "NOT RECORDED"]);
     table(out, &heads, groups.iter().map(row).collect());
 }
 
 fn campaigns(out: &mut String, campaigns: &[Campaign]) {
-    let row = |campaign: &str, share: &Share| {
-        let name = if share.name.is_empty() { "all" } else { &share.name };
+    let row = |campaign: &Campaign, share: &Share| {
         vec![
-            campaign.to_owned(),
-            name.to_owned(),
+            campaign.name.clone(),
+            share.label(),
             share.eligible.to_string(),
             share.drawn.to_string(),
-            share.at_most.to_string(),
+            share.at_most.map_or_else(|| "–".to_owned(), |most| most.to_string()),
             share.recorded.to_string(),
             format!("{:.1}", share.percent),
             format!("{:.1}", share.allowed_percent),
@@ -122,9 +122,7 @@ fn campaigns(out: &mut String, campaigns: &[Campaign]) {
             share.verdict.to_owned(),
         ]
     };
-    let rows = campaigns.iter().flat_map(|campaign| {
-        std::iter::once(&campaign.total).chain(&campaign.strata).map(|share| row(&campaign.name, share))
-    });
+    let rows = campaigns.iter().flat_map(|campaign| campaign.shares().map(|share| row(campaign, share)));
     let heads =
         ["CAMPAIGN", "SHARE", "LOTS", "DRAWN", "AT MOST", "RECORDED", "%", "ALLOWED %", "95 %", "VERDICT"];
     table(out, &heads, rows.collect());
@@ -166,6 +164,19 @@ fn storage(out: &mut String, storage: &Stored) {
     let heads = ["GONE IN", "RECORDINGS", "BYTES", "GB-MONTHS", "COST"];
     let heads = if storage.cost.is_some() { &heads[..] } else { &heads[..4] };
     table(out, heads, storage.gone_by.iter().map(row).collect());
+    let row = |other: &Otherwise| {
+        let mut row = vec![
+            other.format.to_owned(),
+            other.bytes_a_second.to_string(),
+            bytes(other.bytes),
+            format!("{:.3}", other.gigabyte_months),
+        ];
+        row.extend(other.cost.map(|cost| format!("{cost:.2}")));
+        row
+    };
+    let heads = ["THE SAME AS", "BYTES A SECOND", "BYTES", "GB-MONTHS", "COST"];
+    let heads = if storage.cost.is_some() { &heads[..] } else { &heads[..4] };
+    table(out, heads, storage.otherwise.iter().map(row).collect());
 }
 
 /// Hours, minutes and seconds.
