@@ -77,7 +77,7 @@ fn keys_of_reader(of: Of, path: &[String]) -> BTreeSet<String> {
     };
     let hint = told.into_iter().find(|(path, _)| *path == wanted).map(|(_, hint)| hint);
     let hint = hint.unwrap_or_else(|| panic!("{of:?}: nobody minds {wanted}"));
-    let known = hint.split_once("known are: ").or_else(|| hint.split_once("there are "));
+    let known = hint.split_once("there are: ").or_else(|| hint.split_once("there are "));
     known.unwrap_or_else(|| panic!("{hint}")).1.split(", ").map(str::to_owned).collect()
 }
 
