@@ -341,7 +341,7 @@ fn check_tells_everything_at_once_with_places() {
     site.edit("temoin.toml", "secret =", "secert =");
     site.edit("temoin.toml", "unavailable = \"admit\"", "unavailable = \"maybe\"\ncolour = 1");
     site.edit("temoin.toml", "\"2001\" = \"amel\"", "\"2001\" = \"nobody\"");
-    site.edit("temoin.toml", "[lines.accueil]", "[lines.elsewhere]\n\n[lines.accueil]");
+    site.edit("temoin.toml", "[lines.accueil]", "[lines.acueil]\n\n[lines.accueil]");
     site.edit("policy.toml", "rate = 200", "rate = 900");
     fs::create_dir(site.path("sounds")).expect("a folder");
     fs::create_dir(site.path("sounds/fr")).expect("a folder");
@@ -353,7 +353,9 @@ fn check_tells_everything_at_once_with_places() {
     for wanted in [
         &format!("{config}:12:36: E-UNKNOWN-KEY asterisk.ami.secert: no such key; did you mean `secret`?"),
         &format!("{config}:17:1: E-UNKNOWN-REF extensions.2001: the policy has no agent `nobody`"),
-        &format!("{config}:19:8: E-UNKNOWN-REF lines.elsewhere: the policy has no such line"),
+        &format!(
+            "{config}:19:8: E-UNKNOWN-REF lines.acueil: the policy has no such line; did you mean `accueil`?"
+        ),
         &format!("{config}:22:15: E-BAD-VALUE lines.accueil.unavailable: "),
         &format!("{config}:23:1: E-UNKNOWN-KEY lines.accueil.colour: no such key; "),
         "policy.toml:27:1: E-RATE-ABOVE-CAP campaigns.autumn.rate: ",
@@ -366,7 +368,7 @@ fn check_tells_everything_at_once_with_places() {
     }
     let lines: Vec<&str> = told.out.lines().collect();
     let at = |text: &str| lines.iter().position(|line| line.contains(text));
-    let order = ["secert", "nobody", "elsewhere", "maybe", "colour", "RATE-ABOVE", "sampling.key"].map(at);
+    let order = ["secert", "nobody", "lines.acueil", "maybe", "colour", "RATE-ABOVE", "sampling.key"].map(at);
     assert!(order.is_sorted() && order[0].is_some(), "in the order of files and lines: {lines:#?}");
     assert_eq!(site.run(&["check", "--json"]).ends(1).json()["usable"], false);
 }

@@ -8,5 +8,7 @@ mod check;
 mod desk;
 #[path = "compiler/dialplan.rs"]
 mod dialplan;
+#[path = "compiler/five.rs"]
+mod five;
 #[path = "compiler/packs.rs"]
 mod packs;

@@ -9,6 +9,7 @@ use temoin_core::finding::Code;
 use temoin_core::lint;
 use temoin_core::pack::Pack;
 use temoin_core::policy::{Packs, Policy};
+use temoin_core::spelling;
 use temoin_core::words::{PackKind, Territory, codes_covering};
 
 use crate::config::Config;
@@ -160,15 +161,21 @@ fn look_at_names(file: &Path, config: &Config, policy: &Policy) -> Vec<Fault> {
         let place = reading::locate(&text, &[table, key]);
         Fault::of(file.display(), Code::UnknownRef, hint).at(format!("{table}.{key}"), place)
     };
+    let site = policy.site();
     let lines = config.lines.keys().filter(|line| policy.line(line).is_none()).map(|line| {
-        let hint = "the policy has no such line; name one of its lines, or take this away";
-        unknown("lines", line, hint.to_owned())
+        let hint = match spelling::meant(line, site.lines.keys().map(|line| &**line)) {
+            Some(meant) => format!("the policy has no such line; did you mean `{meant}`?"),
+            None => "the policy has no such line; name one of its lines, or take this away".to_owned(),
+        };
+        unknown("lines", line, hint)
     });
     let agents = config.extensions.iter().filter(|(_, agent)| policy.agent(agent).is_none());
     let agents = agents.map(|(extension, agent)| {
-        let hint = format!(
-            "the policy has no agent `{agent}`, so nothing is recorded with him; add him to [agents]"
-        );
+        let what = format!("the policy has no agent `{agent}`, so nothing is recorded with him");
+        let hint = match spelling::meant(agent, site.agents.keys().map(|agent| &**agent)) {
+            Some(meant) => format!("{what}; did you mean `{meant}`?"),
+            None => format!("{what}; add him to [agents]"),
+        };
         unknown("extensions", extension, hint)
     });
     lines.chain(agents).collect()
