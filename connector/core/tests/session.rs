@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use cast::Who;
 use jiff::{SignedDuration, Timestamp};
-use temoin_core::command::{Command, Order, Reply};
+use temoin_core::command::{Command, DriverError, Order, Reply};
 use temoin_core::desk::{DeskLine, Machine};
 use temoin_core::event::{CallEvent, Dialling};
 use temoin_core::id::{LegId, SegmentId};
@@ -172,6 +172,36 @@ fn the_timer_is_beaten_until_the_call_is_given_back() {
     }
     assert_eq!(beats, [2, 4, 6, 8], "every 1.3 s, by a clock that ticks in seconds");
     assert!(commands.is_empty());
+}
+
+/// A beat that may have come without anybody telling so is the last: else whoever hears nothing of a caller would hold him. One
+/// that did not come holds nobody; and what is heard again is held again.
+#[test]
+fn who_is_not_heard_of_is_not_held() {
+    for (error, expected) in [
+        (DriverError::Unknown, vec![2, 7]),
+        (DriverError::Unsent, vec![2, 4, 6]),
+        (DriverError::Refused("busy".into()), vec![2, 4, 6]),
+    ] {
+        let rules = Arc::new(rules("fr-1"));
+        let (mut session, _) = Session::begin(start(), cast::arrival(start()), rules, [1; 32]);
+        let mut beats = Vec::new();
+        for second in 1..=7 {
+            let now = start() + SignedDuration::from_secs(second);
+            let event = match second {
+                5 => CallEvent::LinkLost { since: now },
+                7 => CallEvent::LinkBack,
+                _ => CallEvent::Woken,
+            };
+            for command in session.step(now, event) {
+                if let Command::Order(order, Order::Beat) = command {
+                    beats.push(second);
+                    session.step(now, CallEvent::Failed { order, error: error.clone() });
+                }
+            }
+        }
+        assert_eq!(beats, expected, "{error}");
+    }
 }
 
 /// Two calls may begin in one millisecond: their files must not be one.

@@ -20,7 +20,7 @@ use crate::words::{Function, Gate, Refusal};
 #[derive(Debug)]
 pub(super) struct Hook {
     stage: Stage,
-    /// When the dead-man timer wants its next beat; `None` while one is under way.
+    /// When the dead-man timer wants its next beat; `None` while one is under way, and behind one that was not answered.
     beat: Option<Timestamp>,
     /// How often the announcement was begun and not heard.
     attempts: u8,
@@ -140,6 +140,17 @@ impl Session {
             && !matches!(hook.stage, Stage::Leaving { .. })
         {
             hook.beat = Some(next);
+        }
+    }
+
+    /// The PBX is heard again: who is in the hook still, and was left to its timer, is held from now on.
+    pub(super) fn beat_again(&mut self, now: Timestamp) {
+        if let Phase::Hook(hook) = &mut self.phase
+            && !matches!(hook.stage, Stage::Leaving { .. })
+            && hook.beat.is_none()
+            && !self.pending.values().any(|asked| matches!(asked, Asked::Beat))
+        {
+            hook.beat = Some(now);
         }
     }
 
@@ -393,7 +404,7 @@ impl Session {
     }
 
     /// What the law says of the service, with what is known in the hook; and the line, where nothing can be proven.
-    fn service(&mut self, now: Timestamp) -> Refusal {
+    pub(super) fn service(&mut self, now: Timestamp) -> Refusal {
         self.talk.set_time(now);
         let service = decide(self.talk.facts(), &self.rules.policy).service;
         let unproven = matches!(self.phase, Phase::Hook(Hook { proof: Proof::Failed, .. }));

@@ -440,7 +440,9 @@ impl Session {
             Asked::Announce => self.played(now, order, crate::event::Playback::Failed),
             // What was not left with the leg is not played, and told when it is missed.
             Asked::Silence | Asked::Prepare | Asked::HangUp => {}
-            // The PBX takes the caller on by itself; what he did not hear is not recorded.
+            // It may have come, and the next may come, too: whoever hears nothing of a caller must not hold him. The PBX takes
+            // him on by itself; what he did not hear is not recorded.
+            Asked::Beat if error == DriverError::Unknown => {}
             Asked::Beat => self.beaten(now),
             Asked::Release => self.not_released(now, &error),
             Asked::Record(id) => self.not_recording(now, id, &error),

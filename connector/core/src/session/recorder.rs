@@ -478,6 +478,7 @@ impl Session {
             Link::Lost { noted: false } if matches!(self.phase, Phase::Talk) => self.unreadable(now),
             Link::Lost { .. } => {}
         }
+        self.beat_again(now);
         // What could not be sent is sent at once.
         if let Recorder::Stopping { wait, .. } | Recorder::Foreign { wait, .. } = &mut self.recorder {
             wait.again = now;
