@@ -177,6 +177,9 @@ impl Session {
         if missed && !self.talk.facts().legs.first().is_some_and(knows) {
             self.alarm(now, Notice::NotAnnounced);
         }
+        // The dialplan has one word for an end; whether the law ends the call or refuses it is known here.
+        let ends = how == Release::Refused && release_of(self.service(now)) == Release::HangUp;
+        let how = if ends { Release::HangUp } else { how };
         self.phase = Phase::Talk;
         self.verdict = Some(how);
         if how != Release::Admitted {
