@@ -53,7 +53,7 @@ pub struct Scenario {
     /// Exactly so many of all its calls have a segment that is kept, whichever they are.
     pub drawn: Option<usize>,
     /// How late a segment may begin, on this machine under this load; `temoin`'s own figures are measured elsewhere.
-    late: Option<Late>,
+    late: Option<Span>,
     /// Tones that are spoken and must be in no recording.
     #[serde(default)]
     pub never_recorded: Vec<u32>,
@@ -183,12 +183,12 @@ pub struct Expected {
     pub segments: Vec<SegmentExpected>,
 }
 
-/// How late.
+/// A while, as `1500ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-struct Late(Duration);
+pub struct Span(pub Duration);
 
-impl TryFrom<String> for Late {
+impl TryFrom<String> for Span {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -222,6 +222,8 @@ pub struct SegmentExpected {
     pub from: Option<Instant>,
     /// The instant until which, as `paused - 100ms`.
     pub until: Option<Instant>,
+    /// What it lasts at the least, where no mark tells when it was to end.
+    pub at_least: Option<Span>,
     /// What a listener must know.
     #[serde(default)]
     pub flags: Vec<String>,

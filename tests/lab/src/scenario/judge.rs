@@ -385,6 +385,11 @@ fn row(segment: &Value, wanted: &SegmentExpected) -> Vec<String> {
             faults.push(differ(what, wanted, &strings(seen)));
         }
     }
+    if let Some(least) = wanted.at_least.map(|least| least.0.as_millis())
+        && segment["millis"].as_u64().is_none_or(|millis| u128::from(millis) < least)
+    {
+        faults.push(format!("{} ms long, not {least} at the least", segment["millis"]));
+    }
     let timing = ["short", "long"].map(str::to_owned);
     let seen: BTreeSet<String> =
         strings(&segment["flags"]).into_iter().filter(|flag| !timing.contains(flag)).collect();
