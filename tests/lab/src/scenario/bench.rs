@@ -21,7 +21,7 @@ use super::sidecar::{Child, Cli, Sidecar};
 use super::site::{Machine, Site, merge};
 use super::sound::Repertoire;
 use super::spool::SpoolWatch;
-use super::step::{Fate, Link, Room, Trouble};
+use super::step::{Fate, Link, Room, Setting, Trouble};
 use super::wall::{Clocks, Wall};
 use crate::small::SmallDisk;
 use crate::{AMI_SECRET, ARI_SECRET, Direction, FaultProxy, Lab, LabOptions};
@@ -285,9 +285,19 @@ impl Bench {
         moved.map_err(|error| format!("the {what}: {error}"))
     }
 
-    /// From now on the clock is off by so much.
-    pub(super) fn clock(&self, by: SignedDuration) -> Result<(), String> {
+    /// Sets the clock.
+    pub(super) fn clock(&self, to: Setting) -> Result<(), String> {
         self.listen_from_now();
+        let by = match to {
+            Setting::Off(by) => by,
+            Setting::BeforeMidnight(before) => {
+                let now = Zoned::now();
+                let midnight = self.site.midnight(&now).map_err(|error| format!("the policy: {error}"))?;
+                // The clock is set by whole seconds: rounded up, so that it is never later than this.
+                let by = midnight.duration_since(now.timestamp()) - before;
+                SignedDuration::from_secs(by.as_secs() + i64::from(by.subsec_nanos() > 0))
+            }
+        };
         let wall = self.wall.as_ref().ok_or("the bench's clock cannot be set")?;
         wall.set(by).map_err(|error| format!("the clock: {error}"))
     }

@@ -120,6 +120,14 @@ impl Site {
         Ok((text, base))
     }
 
+    /// When the day ends where the site is.
+    pub(super) fn midnight(&self, now: &Zoned) -> io::Result<Timestamp> {
+        let policy = read(&self.folder.join("policy.toml"))?;
+        let zone = policy.get("timezone").and_then(Value::as_str).unwrap_or("UTC");
+        let here = now.in_tz(zone).map_err(io::Error::other)?;
+        Ok(day_ends(&here).map_err(io::Error::other)?.timestamp())
+    }
+
     /// The folders in which the WAV files of what customers may hear lie, one for each language.
     pub(super) fn sounds(&self, folder: &Path) -> Vec<PathBuf> {
         let prompts = match &self.prompts {
@@ -178,14 +186,20 @@ fn tell_times(value: &mut Value, base: &Zoned) -> Result<(), String> {
     }
 }
 
-/// `now + 6s`, `minute - 3600s`.
+/// The first instant of the next day.
+fn day_ends(at: &Zoned) -> Result<Zoned, jiff::Error> {
+    at.tomorrow()?.start_of_day()
+}
+
+/// `now + 6s`, `minute - 3600s`, `midnight`.
 fn time_of(text: &str, base: &Zoned) -> Result<Zoned, String> {
     let words: Vec<&str> = text.split(' ').collect();
     let moved = match words[..] {
+        ["midnight"] => day_ends(base),
         ["now" | "minute"] => Ok(base.clone()),
         ["now" | "minute", "+", by] => base.checked_add(duration(by)?),
         ["now" | "minute", "-", by] => base.checked_sub(duration(by)?),
-        _ => return Err(format!("`{text}` is no time: `now + 6s`, `minute - 3600s`")),
+        _ => return Err(format!("`{text}` is no time: `now + 6s`, `minute - 3600s`, `midnight`")),
     };
     moved.map_err(|error| format!("{text}: {error}"))
 }

@@ -50,6 +50,8 @@ spool is full | is nearly full | has room
                                on a bench whose spool is small: nothing, 256 KiB, 4 MiB are left
 vault is gone | is back        something else is in its place
 clock is off by + | - DURATION from now on; on a bench with `clocks`
+clock is DURATION before midnight
+                               where the site is; up to a second less
 clock is right
 policy is NAME                 one of the scenario's `policies` is built, and in force for new calls. Its instant is
                                what `now` or `minute` stands for in it
@@ -91,8 +93,8 @@ pub enum Act {
     Says(String),
     /// So much room is left for the spool.
     Room(Room),
-    /// The clock is off by so much.
-    Clock(SignedDuration),
+    /// The clock is set.
+    Clock(Setting),
     /// The vault is gone (true), or back.
     Vault(bool),
     /// `temoin halt`, and what it says: recorders stopped, calls spared.
@@ -109,6 +111,15 @@ pub enum Act {
     Policy(String),
     /// Waits for an instant: a mark and a while after it, or before.
     At(String, SignedDuration),
+}
+
+/// What the clock shows from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// It is off by so much.
+    Off(SignedDuration),
+    /// So long before the site's next midnight, or up to a second less.
+    BeforeMidnight(SignedDuration),
 }
 
 /// What a phone does, or waits for.
@@ -246,10 +257,14 @@ fn act(words: &[&str]) -> Result<Option<Act>, String> {
         ["spool", "is", "full"] => Some(Act::Room(Room::None)),
         ["spool", "is", "nearly", "full"] => Some(Act::Room(Room::Little)),
         ["spool", "has", "room"] => Some(Act::Room(Room::Enough)),
-        ["clock", "is", "right"] => Some(Act::Clock(SignedDuration::ZERO)),
+        ["clock", "is", "right"] => Some(Act::Clock(Setting::Off(SignedDuration::ZERO))),
+        ["clock", "is", before, "before", "midnight"] => {
+            let before = SignedDuration::try_from(duration(before)?).map_err(|error| error.to_string())?;
+            Some(Act::Clock(Setting::BeforeMidnight(before)))
+        }
         ["clock", "is", "off", "by", sign @ ("+" | "-"), by] => {
             let by = SignedDuration::try_from(duration(by)?).map_err(|error| error.to_string())?;
-            Some(Act::Clock(if sign == "+" { by } else { -by }))
+            Some(Act::Clock(Setting::Off(if sign == "+" { by } else { -by })))
         }
         ["vault", "is", "gone"] => Some(Act::Vault(true)),
         ["vault", "is", "back"] => Some(Act::Vault(false)),
