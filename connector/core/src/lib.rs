@@ -26,6 +26,7 @@ pub mod pack;
 pub mod papers;
 pub mod policy;
 pub mod ports;
+pub mod proof;
 pub mod reconcile;
 pub mod register;
 pub mod retention;

@@ -3,10 +3,13 @@
 //! Its life is the index table's queue: open → closed → kept → doomed → disposed. `keep` and `sweep` pick rows by
 //! state, act so that doing it twice does no harm, and move them on.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::id::{CallId, SegmentId};
+
+/// What a join, an objection, private or payment takes off the end.
+pub const TAIL: SignedDuration = SignedDuration::from_millis(100);
 
 /// A segment as it is opened: durable before the recorder starts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,10 +1,8 @@
 //! Which samples of a segment may be kept. Pure, and exact to the sample.
 
 use jiff::{SignedDuration, Timestamp};
-use temoin_core::segment::{Closing, Flag, Segment};
+use temoin_core::segment::{Closing, Flag, Segment, TAIL};
 
-/// What a join, an objection, private or payment takes off the end.
-pub const TAIL: SignedDuration = SignedDuration::from_millis(100);
 /// A file may be so much shorter or longer than the time bridged.
 pub const TOLERANCE: SignedDuration = SignedDuration::from_millis(100);
 

@@ -33,7 +33,7 @@ use spool::Spool;
 use watch::Watches;
 
 pub use spool::Orphans;
-pub use verify::{Fault, Report, VerifyError, verify};
+pub use verify::{Beside, Exempt, ExemptCall, Fault, NotSeen, Report, VerifyError, exempt, verify};
 
 /// Rows taken from the index at a time.
 const PAGE: u32 = 256;

@@ -1,14 +1,15 @@
 //! Whether everything is as it was written down: the journal against itself, the vault against the index, the index
-//! against the journal. In bounded memory, whatever their size.
+//! against the journal, and each recording against the story of its call. In bounded memory, whatever their size.
 
-use serde_json::from_slice;
-use temoin_core::id::SegmentId;
-use temoin_core::journal::{Broken, Entry, Hash, KeptNote, Verifier, What};
+use jiff::Timestamp;
+use temoin_core::id::{CallId, SegmentId};
+use temoin_core::journal::{Broken, Hash, KeptNote, Link, Verifier, What};
 use temoin_core::ports::{SegmentQuery, SegmentRecord, Store, StoreError, Vault, VaultError};
+use temoin_core::proof::{self, Breach, Judgement, Line, Unseen};
 use temoin_core::segment::State;
 
 /// Rows read at a time.
-const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Report {
     pub rows: u64,
     /// Of these, erased on their date.
     pub erased: u64,
+    /// The last of those, 0 for none: what the journal tells before it may lack lines.
+    pub erased_until: u64,
     /// The hash of the last of them. Whoever wrote it down earlier can look for it.
     pub head: Hash,
     /// Where the chain breaks; what comes after it was not looked at.
@@ -25,8 +28,21 @@ pub struct Report {
     pub kept: u64,
     /// Objects in the vault.
     pub objects: u64,
+    /// Recordings that could not be held against the stories of their calls, or not wholly.
+    pub unseen: NotSeen,
     /// What is wrong with them.
     pub faults: Vec<Fault>,
+}
+
+/// How many recordings nobody can call sound or broken, by why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NotSeen {
+    /// What decided over them was erased on its date, or may have been.
+    pub erased: u64,
+    /// The clock was set while they were recorded: only their own end was looked at.
+    pub clock_set: u64,
+    /// A law demanded them and nobody saw them begin.
+    pub no_start: u64,
 }
 
 /// What can be wrong with a recording.
@@ -47,6 +63,9 @@ pub enum Fault {
     /// The index says of a recording what the journal does not.
     #[error("segment {0}: the journal wrote down other hashes than the index has, or none")]
     Unproven(SegmentId),
+    /// It holds what the story of its call forbids, or the story does not tell of it.
+    #[error("segment {0} of call {1}: {2}")]
+    Against(SegmentId, CallId, Breach),
 }
 
 /// Why it could not be looked at.
@@ -67,29 +86,50 @@ impl Report {
     }
 }
 
+impl NotSeen {
+    /// All of them.
+    pub fn all(&self) -> u64 {
+        self.erased + self.clock_set + self.no_start
+    }
+
+    fn count(&mut self, why: Unseen) {
+        *match why {
+            Unseen::Erased => &mut self.erased,
+            Unseen::ClockSet => &mut self.clock_set,
+            Unseen::NoStart => &mut self.no_start,
+        } += 1;
+    }
+}
+
 /// Looks at everything: the whole journal, every object. The program may go on meanwhile.
 pub async fn verify(store: &dyn Store, vault: &dyn Vault) -> Result<Report, VerifyError> {
-    let (verifier, broken) = journal(store).await?;
-    let (rows, erased, head) = verifier.state();
-    let mut report = Report { rows, erased, head, broken, kept: 0, objects: 0, faults: Vec::new() };
+    let mut report = journal(store).await?;
     objects(store, vault, &mut report).await?;
     recordings(store, vault, &mut report).await?;
     Ok(report)
 }
 
-async fn journal(store: &dyn Store) -> Result<(Verifier, Option<Broken>), VerifyError> {
+async fn journal(store: &dyn Store) -> Result<Report, VerifyError> {
     let mut verifier = Verifier::default();
-    loop {
+    let (mut broken, mut erased_until) = (None, 0);
+    while broken.is_none() {
         let links = store.chain(verifier.state().0, PAGE).await?;
+        if links.is_empty() {
+            break;
+        }
         for link in &links {
-            if let Err(broken) = verifier.next(link) {
-                return Ok((verifier, Some(broken)));
+            broken = verifier.next(link).err();
+            if broken.is_some() {
+                break;
+            }
+            if link.content.is_none() {
+                erased_until = link.seq;
             }
         }
-        if links.is_empty() {
-            return Ok((verifier, None));
-        }
     }
+    let (rows, erased, head) = verifier.state();
+    let (unseen, faults) = (NotSeen::default(), Vec::new());
+    Ok(Report { rows, erased, erased_until, head, broken, kept: 0, objects: 0, unseen, faults })
 }
 
 /// Every object must have a row. One whose segment is closed or doomed is on its way.
@@ -105,19 +145,30 @@ async fn objects(store: &dyn Store, vault: &dyn Vault, report: &mut Report) -> R
     Ok(())
 }
 
-/// Every kept row must have an object with the bytes that it names, and a line of the journal that names the same.
+/// Every kept row must have an object with the bytes that it names, a line of the journal that names the same, and a
+/// story that lets all of it be kept.
 async fn recordings(store: &dyn Store, vault: &dyn Vault, report: &mut Report) -> Result<(), VerifyError> {
     let mut after = None;
     loop {
         let rows = store.segments(SegmentQuery::After(State::Kept, after, PAGE)).await?;
         for row in &rows {
             report.kept += 1;
-            let fault = fault(store, vault, row, report.erased > 0).await?;
+            let story = story(store, &row.segment.call).await?;
+            let judgement = proof::judge(&story, row.segment.id, report.erased_until);
+            let mut faults: Vec<Fault> =
+                fault(vault, row, &story, report.erased > 0).await?.into_iter().collect();
+            let (id, call) = (row.segment.id, &row.segment.call);
+            // Of one that the journal does not name at all this says the same again.
+            let is_told = !matches!(faults.last(), Some(Fault::Unproven(_)));
+            faults.extend(told(judgement.breaches.clone(), id, call, is_told));
+            let is_sound = faults.is_empty();
             // Disposed of while we looked: no fault.
-            if let Some(fault) = fault
-                && self::row(store, row.segment.id).await?.is_some_and(|row| row.state == State::Kept)
-            {
-                report.faults.push(fault);
+            if !is_sound && self::row(store, id).await?.is_none_or(|row| row.state != State::Kept) {
+                continue;
+            }
+            report.faults.extend(faults);
+            if let Some(why) = judgement.unseen {
+                report.unseen.count(why);
             }
         }
         match rows.last() {
@@ -127,10 +178,20 @@ async fn recordings(store: &dyn Store, vault: &dyn Vault, report: &mut Report) -
     }
 }
 
+fn told(
+    breaches: Vec<Breach>,
+    id: SegmentId,
+    call: &CallId,
+    is_told: bool,
+) -> impl Iterator<Item = Fault> + use<'_> {
+    let said = move |breach: &Breach| is_told || *breach != Breach::Untold;
+    breaches.into_iter().filter(said).map(move |breach| Fault::Against(id, call.clone(), breach))
+}
+
 async fn fault(
-    store: &dyn Store,
     vault: &dyn Vault,
     row: &SegmentRecord,
+    story: &[Line],
     some_erased: bool,
 ) -> Result<Option<Fault>, VerifyError> {
     let id = row.segment.id;
@@ -143,7 +204,7 @@ async fn fault(
         Err(VaultError::Damaged(_, why)) => return Ok(Some(Fault::Damaged(id, why))),
         Err(error) => return Err(error.into()),
     }
-    let proven = match note(store, row).await? {
+    let proven = match note(story, id) {
         Some(note) => {
             (&note.cipher_sha256, Some(&note.sha256)) == (&sealed.cipher_sha256, row.sha256.as_ref())
         }
@@ -153,16 +214,110 @@ async fn fault(
 }
 
 /// What the journal says of a kept segment.
-async fn note(store: &dyn Store, row: &SegmentRecord) -> Result<Option<KeptNote>, StoreError> {
-    let story = store.story(&row.segment.call).await?;
-    let contents = story.iter().rev().filter_map(|link| link.content.as_ref());
-    let mut entries = contents.filter_map(|content| from_slice::<Entry>(&content.payload).ok());
-    Ok(entries.find_map(|entry| match entry.what {
-        What::Kept(note) if entry.segment == Some(row.segment.id) => Some(note),
+fn note(story: &[Line], id: SegmentId) -> Option<&KeptNote> {
+    story.iter().rev().find_map(|(_, entry)| match &entry.what {
+        What::Kept(note) if entry.segment == Some(id) => Some(note),
         _ => None,
-    }))
+    })
+}
+
+/// What the journal tells of a call, as far as it was not erased.
+async fn story(store: &dyn Store, call: &CallId) -> Result<Vec<Line>, StoreError> {
+    let links = store.story(call).await?;
+    Ok(links.iter().filter_map(|link| Some((link.seq, link.entry()?))).collect())
 }
 
 async fn row(store: &dyn Store, id: SegmentId) -> Result<Option<SegmentRecord>, StoreError> {
     Ok(store.segments(SegmentQuery::Id(id)).await?.pop())
+}
+
+/// A call in which somebody was who must never be recorded, with all that is kept of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExemptCall {
+    /// The call.
+    pub call: CallId,
+    /// When he was there: since when, and until when where the journal tells.
+    pub there: Vec<(Timestamp, Option<Timestamp>)>,
+    /// The recordings.
+    pub kept: Vec<Beside>,
+}
+
+/// A recording of a call in which somebody was who must never be recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beside {
+    /// The segment.
+    pub segment: SegmentId,
+    /// When what is kept of it was said; `None`: the journal does not tell.
+    pub span: Option<proof::Span>,
+    /// So much of it was said while he was there, ms; `None`: nobody can say.
+    pub overlap: Option<u64>,
+}
+
+/// How many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exempt {
+    /// Calls in which somebody was who must never be recorded, as the journal tells.
+    pub calls: u64,
+    /// Recordings that are kept of them.
+    pub kept: u64,
+    /// Of these, with something that was said while he was there.
+    pub overlapping: u64,
+    /// Of these, nobody can say.
+    pub unseen: u64,
+}
+
+/// Tells each call in which the journal saw somebody who must never be recorded, in order of the journal, once, up to the
+/// last row that `report` verified.
+pub async fn exempt(
+    store: &dyn Store,
+    report: &Report,
+    each: &mut (dyn FnMut(&ExemptCall) + Send),
+) -> Result<Exempt, VerifyError> {
+    let mut exempt = Exempt::default();
+    let mut after = 0;
+    loop {
+        let links = store.chain(after, PAGE).await?;
+        for link in links.iter().filter(|link| link.seq <= report.rows) {
+            if let Some(found) = begins(store, link, report).await? {
+                exempt.calls += 1;
+                exempt.kept += found.kept.len() as u64;
+                exempt.overlapping += found.kept.iter().filter(|kept| kept.overlap > Some(0)).count() as u64;
+                exempt.unseen += found.kept.iter().filter(|kept| kept.overlap.is_none()).count() as u64;
+                each(&found);
+            }
+        }
+        match links.last() {
+            Some(last) if last.seq < report.rows => after = last.seq,
+            _ => return Ok(exempt),
+        }
+    }
+}
+
+/// The call in whose story this is the first line that tells of somebody who must never be recorded.
+async fn begins(store: &dyn Store, link: &Link, report: &Report) -> Result<Option<ExemptCall>, VerifyError> {
+    let Some((what, call)) = link.entry().and_then(|entry| Some((entry.what, entry.call?))) else {
+        return Ok(None);
+    };
+    if !proof::is_exempt(&what) {
+        return Ok(None);
+    }
+    let story = story(store, &call).await?;
+    let presences = proof::presences(&story);
+    if presences.first().is_none_or(|first| first.lines.0 != link.seq) {
+        return Ok(None);
+    }
+    let mut kept = Vec::new();
+    for row in store.segments(SegmentQuery::Call(call.clone())).await? {
+        if row.state == State::Kept {
+            let judgement = proof::judge(&story, row.segment.id, report.erased_until);
+            let overlap = overlap(&presences, &judgement);
+            kept.push(Beside { segment: row.segment.id, span: judgement.span, overlap });
+        }
+    }
+    let there = presences.iter().map(|there| (there.from, there.until)).collect();
+    Ok(Some(ExemptCall { call, there, kept }))
+}
+
+fn overlap(presences: &[proof::Presence], of: &Judgement) -> Option<u64> {
+    presences.iter().map(|there| there.overlap(of)).sum()
 }

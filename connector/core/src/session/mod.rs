@@ -366,6 +366,10 @@ impl Session {
                 (self.lacks, self.full) = (lacks, full);
             }
             CallEvent::ClockSet { by } => {
+                if !matches!(self.phase, Phase::Over) {
+                    let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+                    self.journal(now, What::ClockSet { by_ms });
+                }
                 // What ends now ends by the clock by which it began.
                 self.changed = now.saturating_sub(by).unwrap_or(now);
                 self.clock_set(by);

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::wish::{Why, Wish};
 use super::{Asked, Link, Phase, Session, after};
@@ -17,7 +17,7 @@ use crate::facts::Facts;
 use crate::id::{OrderNo, SegmentId};
 use crate::journal::What;
 use crate::ports::StoreError;
-use crate::segment::{Ending, Flag, Segment};
+use crate::segment::{Ending, Flag, Segment, TAIL};
 use crate::words::{CombinedDuty, Purpose};
 
 /// The recorder on the customer's leg.
@@ -84,8 +84,6 @@ type Rules = BTreeMap<Purpose, Arc<BTreeSet<Arc<str>>>>;
 
 /// Starts that fail so often end the attempts for a call.
 const FAILURES: u8 = 3;
-/// What is cut off before an end that came too late.
-pub(super) const TAIL: SignedDuration = SignedDuration::from_millis(100);
 
 impl Recorder {
     pub(super) fn live(&self) -> Option<&Live> {
