@@ -47,9 +47,14 @@ pub fn close(
         flags: if segment.mandatory { vec![Flag::Unwatched] } else { Vec::new() },
         retention: segment.retention,
     };
-    // No times fit what a law demands where the clock was set back meanwhile: it is kept whole.
+    // No times fit what a law demands where the clock was set back meanwhile: it is kept whole. But a stop that was
+    // wanted tells its end by the clock by which it began.
     if segment.mandatory && !stranger && stopped <= from {
-        closing.from = None;
+        if own().any(|entry| matches!(entry.what, What::Stopping { .. })) {
+            closing.until = Timestamp::MAX;
+        } else {
+            closing.from = None;
+        }
     }
     // A stop that was wanted holds, whether or not it was confirmed.
     for entry in own() {
@@ -166,6 +171,23 @@ mod tests {
             assert_eq!(closing.from, from, "mandatory {mandatory}, stranger {stranger}");
             assert_eq!(closing.until, at(-3600));
         }
+    }
+
+    /// Somebody exempt had come in, the run died before its stop was confirmed, and he was gone when the next one looked.
+    #[test]
+    fn a_stop_that_was_wanted_holds_where_the_clock_was_set_back_too() {
+        let record = open(true);
+        let entry = |second, what| Entry {
+            at: at(second),
+            call: Some(record.segment.call.clone()),
+            segment: Some(record.segment.id),
+            what,
+        };
+        let stopping = What::Stopping { ending: Ending::Stranger, until: at(20), cut_tail: true };
+        let story = [entry(1, What::Recording), entry(20, stopping)];
+        let closing = close(&record, &story, Some(at(19)), at(-3600), false);
+        assert_eq!((closing.from, closing.until), (Some(at(1)), at(20)));
+        assert_eq!((closing.ending, closing.cut_tail), (Ending::Stranger, true));
     }
 
     #[test]
