@@ -69,6 +69,11 @@ unavailable = "admit"
 
     /// With an index and a vault, as a run left them: one recorded call, one that was not drawn, one draw each.
     async fn used() -> Self {
+        Self::told(&[]).await
+    }
+
+    /// The same; while the second recording ran, these decisions were made, so many milliseconds after it began.
+    async fn told(during: &[(i64, &str)]) -> Self {
         let site = Self::new();
         site.write("sampling.key", "");
         fs::write(site.path("sampling.key"), KEY).expect("a key");
@@ -93,13 +98,23 @@ unavailable = "admit"
                     ..call("call-2", "0199000077", "not-sampled")
                 }),
                 Change::Journal(entry("call-1", None, What::Recording)),
-                Change::Open(segment(1)),
-                Change::Close(id(1), closing.clone()),
-                Change::Open(segment(2)),
-                Change::Close(id(2), closing),
             ])
             .await
             .expect("commit");
+        for n in [1, 2] {
+            let own = |what| Change::Journal(entry("call-1", Some(id(n)), what));
+            let mut changes = vec![
+                Change::Journal(decided(0, "ok")),
+                own(What::Opened { purposes: segment(n).purposes }),
+                Change::Open(segment(n)),
+            ];
+            if n == 2 {
+                changes.extend(during.iter().map(|(at, reason)| Change::Journal(decided(*at, reason))));
+            }
+            changes.push(own(What::Closed(closing.clone())));
+            changes.push(Change::Close(id(n), closing.clone()));
+            store.commit(changes).await.expect("commit");
+        }
         for n in [1, 2] {
             for side in ["in", "out"] {
                 wav(&site.path("spool").join(format!("{}-{side}.wav", id(n))));
@@ -250,6 +265,12 @@ fn call(id: &str, number: &str, outcome: &str) -> CallRecord {
 
 fn entry(call: &str, segment: Option<SegmentId>, what: What) -> Entry {
     Entry { at: start(), call: Some(CallId(call.into())), segment, what }
+}
+
+fn decided(ms: i64, reason: &str) -> Entry {
+    let reasons = [("quality".to_owned(), reason.to_owned())].into();
+    let what = What::Decided { record: reason == "ok", agents: vec!["amel".into()], reasons };
+    Entry { at: start() + SignedDuration::from_millis(ms), ..entry("call-1", None, what) }
 }
 
 fn segment(n: u8) -> Segment {
@@ -629,6 +650,59 @@ async fn verify_finds_an_object_of_nobody_and_one_that_is_gone() {
     site.run(&["verify"]).ends(1).says(&format!("FAULT: object {} belongs to no segment", id(9)));
     fs::remove_file(site.path("vault").join(id(1).to_string())).expect("the object");
     site.run(&["verify"]).ends(1).says("the vault has no object of it");
+}
+
+/// Each recording is kept from its beginning for two seconds.
+#[tokio::test]
+async fn verify_holds_recordings_against_the_story_of_their_call() {
+    let site = Site::told(&[(2_000, "exempt-leg"), (7_000, "ok")]).await;
+    site.run(&["verify"]).ends(0).says("2 of 2 recordings were held against what was decided");
+    let told = site.run(&["verify", "--exempt"]).ends(0);
+    told.says("exempt: 1 calls with").says("2 recordings kept of them, 0 of these while he was there");
+    told.says("call call-1").says("exempt there 2026-10-05 10:30:02.000 to 10:30:07.000");
+    told.says(&format!("kept {} 2026-10-05 10:30:00.000 to 10:30:02.000", id(2)));
+    let json = site.run(&["verify", "--exempt", "--json"]).ends(0).json();
+    assert_eq!(json["sound"], true);
+    assert_eq!(json["exempt"]["overlapping"], 0);
+    assert_eq!(json["exempt"]["each"][0]["there"][0]["from"], "2026-10-05T08:30:02Z");
+    assert_eq!(json["exempt"]["each"][0]["kept"].as_array().map(Vec::len), Some(2));
+    assert!(!json.to_string().contains("99001234"), "no telephone number");
+
+    for (at, millis) in [(1_000, "1000"), (1_999, "1")] {
+        let site = Site::told(&[(at, "exempt-leg")]).await;
+        let instant = start() + SignedDuration::from_millis(at);
+        let fault = format!("FAULT: segment {} of call call-1: {millis} ms are kept after {instant}", id(2));
+        site.run(&["verify"]).ends(1).says(&fault).says("(exempt-leg)");
+        let told = site.run(&["verify", "--exempt"]).ends(1);
+        told.says(&format!("OVERLAPS by {millis} ms")).says("1 of these while he was there").says(&fault);
+        let json = site.run(&["verify", "--exempt", "--json"]).ends(1).json();
+        assert_eq!((&json["sound"], &json["exempt"]["overlapping"]), (&json!(false), &json!(1)));
+        assert_eq!(json["exempt"]["each"][0]["kept"][1]["overlap_ms"].to_string(), millis);
+    }
+    let site = Site::used().await;
+    site.run(&["verify", "--exempt"]).ends(0).says("exempt: 0 calls with");
+    let json = site.run(&["verify", "--exempt", "--json"]).ends(0).json();
+    assert_eq!(json["exempt"]["each"], json!([]));
+}
+
+/// What is erased on its date is neither sound nor broken.
+#[tokio::test]
+async fn verify_says_how_many_stories_were_erased() {
+    use sqlx::{Connection as _, SqliteConnection};
+    let site = Site::told(&[(1_000, "exempt-leg")]).await;
+    let index = format!("sqlite://{}", site.path("index/index.db").display());
+    let mut hand = SqliteConnection::connect(&index).await.expect("the index");
+    // The row that tells of it: after the first recording's (2 to 4), and the second's decision and opening.
+    let gone = sqlx::query("DELETE FROM journal_content WHERE seq = 7 AND payload LIKE '%exempt-leg%'")
+        .execute(&mut hand)
+        .await
+        .expect("erased");
+    assert_eq!(gone.rows_affected(), 1);
+    hand.close().await.expect("closed");
+    let told = site.run(&["verify"]).ends(0);
+    told.says("0 of 2 recordings were held").says("NOT LOOKED AT: 2 recordings: what decided over them was erased");
+    assert_eq!(site.run(&["verify", "--json"]).ends(0).json()["unseen"]["erased"], 2);
+    site.run(&["verify", "--exempt"]).ends(0).says("erased on its date are not counted");
 }
 
 #[tokio::test]

@@ -317,7 +317,7 @@ async fn a_clock_that_is_set_parts_what_is_recorded_and_every_time_is_of_one_clo
         let long = closing.until.duration_since(closing.from.expect("a beginning")).as_secs();
         assert!((4..=6).contains(&long), "by {by}: {long} s");
         let set = |what: &What| matches!(what, What::ClockSet { by_ms } if (by_ms - by * 1000).abs() < 100);
-        assert_eq!(world.journal_of(set).await, 1, "by {by}");
+        assert_eq!(world.journal_of(set).await, 2, "by {by}: of the machine, and in the story of the call");
         world.verify().await;
     }
 }

@@ -24,7 +24,7 @@ use crate::fault::Fault;
 use crate::init::{self, InitArgs};
 use crate::papers::{self, PapersArgs};
 use crate::register::{self, RegisterArgs};
-use crate::{authoring, check, counts, dialplan, halt, keep, rules, schema, show, simulate, wiring};
+use crate::{authoring, check, counts, dialplan, halt, rules, schema, show, simulate, verified, wiring};
 
 /// Lawful call recording beside an existing Asterisk.
 #[derive(Debug, Parser)]
@@ -75,8 +75,14 @@ enum Command {
     },
     /// Replay calls of the past through a policy: what would be recorded, what not, and why.
     Simulate(simulate::Args),
-    /// Look whether the journal is whole and the vault holds what the index says.
-    Verify,
+    /// Look whether the journal is whole, the vault holds what the index says, and nothing is kept that the story of its
+    /// call forbids.
+    Verify {
+        /// Tell each call with somebody exempt in it: when he was there, and what is kept of it. The proof for staff
+        /// representatives; no telephone numbers.
+        #[arg(long)]
+        exempt: bool,
+    },
     /// About the draws.
     Sampling {
         #[command(subcommand)]
@@ -232,7 +238,7 @@ async fn command(cli: Cli) -> Outcome {
         Command::Schema { of } => print(&of.schema()),
         Command::Explain(args) => authoring::explain_topic(&config, &args, json),
         Command::Simulate(args) => dry_run(&config, json, args).await,
-        Command::Verify => verify_all(&config, json).await,
+        Command::Verify { exempt } => verify_all(&config, json, exempt).await,
         Command::Sampling { command: SamplingCommand::Audit { campaign } } => {
             audit_draws(&config, json, &campaign).await
         }
@@ -436,18 +442,11 @@ async fn dry_run(file: &Path, json: bool, args: simulate::Args) -> Outcome {
     if report.unreadable() == 0 { Ok(()) } else { Err(Failure::Found) }
 }
 
-async fn verify_all(file: &Path, json: bool) -> Outcome {
+async fn verify_all(file: &Path, json: bool, exempt: bool) -> Outcome {
     let (config, _) = config(file)?;
     let store = index(&config).await?;
     let vault = vault(&config).await?;
-    let report =
-        keep::verify(&store, &vault).await.map_err(|error| Failure::Unavailable(error.to_string()))?;
-    if json {
-        print(&show::report_json(&report))?;
-    } else {
-        say(format_args!("{}", show::report(&report)))?;
-    }
-    if report.is_sound() { Ok(()) } else { Err(Failure::Found) }
+    verified::verify(&store, &vault, &show::zone(&config), json, exempt).await
 }
 
 async fn audit_draws(file: &Path, json: bool, campaign: &str) -> Outcome {

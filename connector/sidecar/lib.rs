@@ -33,5 +33,6 @@ pub mod show;
 pub mod simulate;
 pub mod sweep;
 mod syntax;
+mod verified;
 pub mod watchdog;
 pub mod wiring;

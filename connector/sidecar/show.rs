@@ -8,8 +8,7 @@ use temoin_core::journal::{Entry, Link, What};
 use temoin_core::ports::{CallRecord, SegmentRecord};
 use temoin_core::segment::State;
 
-use crate::config::{Config, hex};
-use crate::keep::Report;
+use crate::config::Config;
 
 /// The site's zone, for people; UTC where the policy cannot be read.
 pub fn zone(config: &Config) -> TimeZone {
@@ -101,31 +100,6 @@ pub fn story(call: &CallRecord, segments: &[SegmentRecord], story: &[Link], zone
     lines.join("\n")
 }
 
-/// What `verify` found, for machines.
-pub fn report_json(report: &Report) -> Value {
-    json!({
-        "sound": report.is_sound(), "rows": report.rows, "erased": report.erased, "head": hex(&report.head),
-        "broken": report.broken.as_ref().map(ToString::to_string), "kept": report.kept, "objects": report.objects,
-        "faults": report.faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
-    })
-}
-
-/// What `verify` found, for people.
-pub fn report(report: &Report) -> String {
-    let mut lines = vec![
-        format!(
-            "journal: {} rows verify, {} of them erased on their date; head {}",
-            report.rows,
-            report.erased,
-            hex(&report.head)
-        ),
-        format!("vault: {} objects for {} recordings", report.objects, report.kept),
-    ];
-    lines.extend(report.broken.iter().map(|broken| format!("BROKEN: {broken}")));
-    lines.extend(report.faults.iter().map(|fault| format!("FAULT: {fault}")));
-    lines.join("\n")
-}
-
 /// One word for a state.
 pub fn state(state: State) -> &'static str {
     match state {
@@ -184,11 +158,11 @@ fn sentence(entry: &Entry) -> String {
     }
 }
 
-fn time(at: Timestamp, zone: &TimeZone) -> String {
+pub(crate) fn time(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-fn clock(at: Timestamp, zone: &TimeZone) -> String {
+pub(crate) fn clock(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%H:%M:%S%.3f").to_string()
 }
 

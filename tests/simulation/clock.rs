@@ -11,8 +11,8 @@ pub struct WorldClock {
     begun: tokio::time::Instant,
     base: Timestamp,
     ahead: Mutex<SignedDuration>,
-    /// When it was set.
-    set: Mutex<Vec<i64>>,
+    /// When it was set, and by how much.
+    set: Mutex<Vec<(i64, SignedDuration)>>,
 }
 
 impl WorldClock {
@@ -34,13 +34,20 @@ impl WorldClock {
     /// Somebody sets it.
     pub fn step(&self, by: SignedDuration) {
         *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) += by;
-        self.set.lock().unwrap_or_else(PoisonError::into_inner).push(self.ms());
+        self.set.lock().unwrap_or_else(PoisonError::into_inner).push((self.ms(), by));
     }
 
     /// Whether it was set in between.
     pub fn was_set(&self, from: i64, until: i64) -> bool {
         let set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
-        set.iter().any(|at| from <= *at && *at <= until)
+        set.iter().any(|(at, _)| from <= *at && *at <= until)
+    }
+
+    /// Whether it was set in between by so little that nobody notices.
+    pub fn was_nudged(&self, from: i64, until: i64) -> bool {
+        let set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
+        let unseen = SignedDuration::from_millis(500);
+        set.iter().any(|(at, by)| from <= *at && *at <= until && by.abs() <= unseen)
     }
 }
 

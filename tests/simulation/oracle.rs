@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
+use temoin::keep::{self, Fault};
 use temoin_core::id::{CallId, SegmentId};
 use temoin_core::journal::{Entry, Link, Verifier, What};
 use temoin_core::ports::{Clock as _, SegmentQuery, SegmentRecord, Store as _, Vault as _};
@@ -73,6 +74,7 @@ pub async fn judge(ground: &Ground) -> Outcome {
     case.disk().await;
     case.segments().await;
     case.calls().await;
+    case.proof().await;
     let trace = case.trace();
     Outcome { faults: case.faults, seen: case.seen, trace }
 }
@@ -100,6 +102,30 @@ impl Case<'_> {
         for entry in links.iter().filter_map(Link::entry) {
             if let Some(call) = &entry.call {
                 self.journal.entry(call.clone()).or_default().push(entry);
+            }
+        }
+    }
+
+    /// What the program itself proves of what it kept: no fault is left, and none is found that is not there.
+    async fn proof(&mut self) {
+        let disk = &self.ground.disk;
+        let report = keep::verify(&disk.store, &disk.vault).await.expect("it can be looked at");
+        self.seen.count("proven by their stories", report.kept - report.unseen.all());
+        self.seen.count("recorded while the clock was set", report.unseen.clock_set);
+        let found = keep::exempt(&disk.store, &report, &mut |_| ()).await.expect("it can be looked at");
+        self.seen.count("calls with somebody exempt", found.calls);
+        self.seen.count("recordings beside somebody exempt", found.kept);
+        for fault in report.faults {
+            if let Fault::Against(id, call, _) = &fault {
+                let tape = self.book.tapes.get(id);
+                let span = tape.map(|tape| (tape.from - 500, tape.until.unwrap_or(i64::MAX)));
+                if span.is_some_and(|(from, until)| self.ground.clock.was_nudged(from, until)) {
+                    continue;
+                }
+                let story = told(self.journal.get(call).map_or(&[], Vec::as_slice), &truth_of(&self.book, call));
+                self.fault(format!("verify: {fault}\n{story}"));
+            } else {
+                self.fault(format!("verify: {fault}"));
             }
         }
     }

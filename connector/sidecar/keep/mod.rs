@@ -11,6 +11,7 @@
 
 mod cut;
 mod erase;
+mod exempt;
 mod spool;
 mod vaulting;
 mod verify;
@@ -32,8 +33,9 @@ use crate::audio::AudioError;
 use spool::Spool;
 use watch::Watches;
 
+pub use exempt::{Beside, Exempt, ExemptCall, exempt};
 pub use spool::Orphans;
-pub use verify::{Beside, Exempt, ExemptCall, Fault, NotSeen, Report, VerifyError, exempt, verify};
+pub use verify::{Fault, NotSeen, Report, VerifyError, verify};
 
 /// Rows taken from the index at a time.
 const PAGE: u32 = 256;

@@ -13,13 +13,15 @@ use std::time::Duration;
 
 use futures::executor::block_on;
 use jiff::SignedDuration;
-use temoin_core::journal::{KeptNote, What};
+use temoin_core::id::CallId;
+use temoin_core::journal::{Entry, KeptNote, What};
 use temoin_core::ports::{Change, Store, Vault};
+use temoin_core::proof::{Breach, Span};
 use temoin_core::segment::{Closing, Deadlines, Flag, Kept, Segment, State};
 
 use super::*;
 use crate::audio::tests::{tone, wav};
-use house::{House, RATE, closing, end, id, segment, sha256, until};
+use house::{House, RATE, closing, decided, end, id, segment, sha256, start, until};
 
 type Samples = Vec<i16>;
 
@@ -322,14 +324,15 @@ async fn it_runs_until_it_is_told_to_stop() {
 async fn verify_finds_what_is_wrong() {
     let house = House::new();
     for n in 1..=5 {
-        house.close(n, closing(1_000)).await;
+        house.tell(n, closing(1_000), &[]).await;
         house.record(n, &tone(RATE, 440.0, 0.5, 8_000), &tone(RATE, 440.0, 0.5, 8_000));
     }
     house.keeper.pass().await;
     let report = verify(&*house.store, &*house.vault).await.expect("verify");
     assert!(report.is_sound(), "{report:?}");
-    assert_eq!((report.rows, report.erased, report.kept, report.objects), (5, 0, 5, 5));
-    let head = house.store.chain(4, 1).await.expect("chain")[0].hash;
+    assert_eq!((report.rows, report.erased, report.kept, report.objects), (20, 0, 5, 5));
+    assert_eq!((report.unseen, report.erased_until), (NotSeen::default(), 0));
+    let head = house.store.chain(19, 1).await.expect("chain")[0].hash;
     assert_eq!(report.head, head);
 
     house.vault.damage(id(1));
@@ -363,4 +366,52 @@ async fn verify_finds_what_is_wrong() {
     ];
     assert_eq!(faults.collect::<Vec<_>>(), expected);
     assert_eq!(report.broken, None);
+}
+
+/// Nothing may be stored from an instant on, of which the closing knows nothing.
+#[tokio::test]
+async fn verify_holds_what_is_kept_against_what_was_decided() {
+    for (at, millis) in [(2_000, 0), (1_999, 1), (1_000, 1_000)] {
+        let house = House::new();
+        house.tell(1, closing(2_000), &[(at, "exempt-leg")]).await;
+        house.record(1, &tone(RATE, 440.0, 0.5, 16_000), &tone(RATE, 440.0, 0.5, 16_000));
+        house.keeper.pass().await;
+        let report = verify(&*house.store, &*house.vault).await.expect("verify");
+        let (call, reason) = (segment(1).call, "exempt-leg".to_owned());
+        let breach = Breach::Forbidden { at: end(at), millis, reason };
+        let faults = if millis == 0 { vec![] } else { vec![Fault::Against(id(1), call, breach)] };
+        assert_eq!(report.faults, faults, "from {at} ms on");
+        assert_eq!(report.is_sound(), millis == 0);
+
+        let mut calls = Vec::new();
+        let found = exempt(&*house.store, &report, &mut |call| calls.push(call.clone())).await;
+        let overlapping = u64::from(millis > 0);
+        assert_eq!(found, Ok(Exempt { calls: 1, kept: 1, overlapping, unseen: 0 }));
+        let span = Some(Span { from: start(), until: end(2_000) });
+        let kept = vec![Beside { segment: id(1), span, overlap: Some(millis) }];
+        let there = vec![(end(at), Some(end(9_000)))];
+        assert_eq!(calls, [ExemptCall { call: segment(1).call, there, kept }]);
+    }
+}
+
+/// Each call once, however often somebody exempt came and went, and across the pages of the journal.
+#[tokio::test]
+async fn exempt_calls_are_told_once_and_in_order() {
+    let house = House::new();
+    let calls: Vec<CallId> = (0..400).map(|n| CallId(format!("call-{n:03}"))).collect();
+    for call in &calls {
+        let lines = [(0, "exempt-rings"), (10, "exempt-leg"), (20, "ok"), (30, "exempt-leg"), (40, "held")];
+        let entry = |(at, reason)| Change::Journal(Entry { call: Some(call.clone()), ..decided(at, reason) });
+        house.commit(lines.map(entry).into()).await;
+    }
+    let report = verify(&*house.store, &*house.vault).await.expect("verify");
+    let mut told = Vec::new();
+    let each = &mut |call: &ExemptCall| {
+        let there = [(end(0), Some(end(20))), (end(30), Some(end(40)))];
+        assert_eq!(call.there, there);
+        told.push(call.call.clone());
+    };
+    let found = exempt(&*house.store, &report, each).await;
+    assert_eq!(found, Ok(Exempt { calls: 400, ..Exempt::default() }));
+    assert_eq!(told, calls);
 }

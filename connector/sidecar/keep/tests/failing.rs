@@ -101,7 +101,7 @@ async fn an_index_that_fails_between_two_commits_ends_in_the_same_story() {
         for fails_at in 1..=6 {
             let house = House::new();
             let keeper = keeper_on_failing_index(&house, fails_at, failure);
-            house.close(1, closing(1_000)).await;
+            house.tell(1, closing(1_000), &[]).await;
             house.record(1, &tone(RATE, 440.0, 0.5, 8_000), &tone(RATE, 620.0, 0.5, 8_000));
             house.close(2, Closing { kept: vec![], ..closing(1_000) }).await;
             house.record(2, &[9; 8_000], &[9; 8_000]);
@@ -117,7 +117,7 @@ async fn an_index_that_fails_between_two_commits_ends_in_the_same_story() {
             let states = [house.row(1).await.state, house.row(2).await.state, house.row(3).await.state];
             assert_eq!(states, [State::Kept, State::Disposed, State::Disposed], "{case}");
             assert_eq!(house.spool(), Vec::<String>::new(), "{case}");
-            let mut story: Vec<_> = house.story().await.iter().map(word).collect();
+            let mut story: Vec<_> = house.story().await.iter().skip(3).map(word).collect();
             story.sort_unstable();
             assert_eq!(story, ["disposed", "disposed", "erasing", "erasing", "kept", "lost"], "{case}");
             let report = verify(&*house.store, &*house.vault).await.expect("verify");
@@ -172,15 +172,15 @@ async fn an_index_or_spool_that_is_away_blocks_and_loses_nothing() {
 async fn verify_tells_where_the_chain_breaks() {
     let house = House::new();
     for n in 1..=3 {
-        house.close(n, closing(1_000)).await;
+        house.tell(n, closing(1_000), &[]).await;
         house.record(n, &tone(RATE, 440.0, 0.5, 8_000), &tone(RATE, 620.0, 0.5, 8_000));
     }
     house.keeper.pass().await;
-    let good = house.store.chain(0, 10).await.expect("chain");
+    let good = house.store.chain(0, 100).await.expect("chain");
     type Change = fn(&mut Vec<Link>);
     let changes: [(Change, u64, Option<Broken>); 5] = [
-        (|_| {}, 3, None),
-        (|links| links[2].content = None, 3, None),
+        (|_| {}, 12, None),
+        (|links| links[2].content = None, 12, None),
         (|links| links[1].content.as_mut().expect("content").payload[20] ^= 1, 1, Some(Broken::Changed(2))),
         (|links| links[1].site = "elsewhere".into(), 1, Some(Broken::Unchained(2))),
         (|links| drop(links.remove(1)), 1, Some(Broken::Hole { expected: 2, found: 3 })),

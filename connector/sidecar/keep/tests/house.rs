@@ -47,6 +47,11 @@ impl House {
         self.commit(vec![Change::Open(segment(n)), Change::Close(id(n), closing)]).await;
     }
 
+    /// The same, and the journal tells it.
+    pub async fn tell(&self, n: u8, closing: Closing, during: &[(i64, &str)]) {
+        self.commit(told(n, closing, during)).await;
+    }
+
     pub fn record(&self, n: u8, customer: &[i16], agent: &[i16]) {
         self.write(n, "in", &wav(customer));
         self.write(n, "out", &wav(agent));
@@ -77,6 +82,31 @@ impl House {
         let links = self.store.story(&CallId("c1".into())).await.expect("story");
         links.iter().map(|link| entry_of(link).what).collect()
     }
+}
+
+/// A segment opened and closed, as the journal tells it: with what is decided so many milliseconds after its beginning,
+/// and that it was allowed again 9 s after.
+pub fn told(n: u8, closing: Closing, during: &[(i64, &str)]) -> Vec<Change> {
+    let entry = |at, what| Change::Journal(Entry { segment: Some(id(n)), what, ..decided(at, "ok") });
+    let mut changes = vec![
+        Change::Journal(decided(0, "ok")),
+        entry(0, What::Opened { purposes: segment(n).purposes }),
+        Change::Open(segment(n)),
+    ];
+    changes.extend(during.iter().map(|(at, reason)| Change::Journal(decided(*at, reason))));
+    changes.push(entry(2_000, What::Closed(closing.clone())));
+    changes.push(Change::Close(id(n), closing));
+    if !during.is_empty() {
+        changes.push(Change::Journal(decided(9_000, "ok")));
+    }
+    changes
+}
+
+/// So long after the beginning, for this reason.
+pub fn decided(at: i64, reason: &str) -> Entry {
+    let reasons = [("proof".to_owned(), reason.to_owned())].into();
+    let what = What::Decided { record: reason == "ok", agents: vec!["amel".into()], reasons };
+    Entry { at: end(at), call: Some(CallId("c1".into())), segment: None, what }
 }
 
 pub fn file(spool: &Path, n: u8, side: &str) -> PathBuf {
