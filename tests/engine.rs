@@ -548,6 +548,7 @@ fn call_before(call: &str) -> CallRecord {
         talked: Some(at(0)),
         ended: None,
         outcome: "recorded".into(),
+        private: false,
     }
 }
 

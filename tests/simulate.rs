@@ -451,6 +451,7 @@ ari = {{ url = "http://127.0.0.1:1", user = "temoin", password = "hush" }}
                 talked: Some(started + 10.seconds()),
                 ended: Some(started + 110.seconds()),
                 outcome: "recorded".into(),
+                private: false,
             })
         };
         store.commit((0..10).map(call).collect()).await.expect("it lasts");

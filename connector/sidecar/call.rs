@@ -163,6 +163,7 @@ pub async fn adopt(
         talked: None,
         ended: None,
         outcome: "found-after-restart".into(),
+        private: false,
     });
     let (session, commands) = Session::adopt(now, record, leg, &segments, rules, seed);
     run(session, commands, events, desktop).await;

@@ -13,7 +13,9 @@ use sha2::{Digest as _, Sha256};
 use temoin_core::facts::Facts;
 use temoin_core::id::{CallId, SegmentId};
 use temoin_core::journal::{Entry, What};
-use temoin_core::ports::{CallQuery, Change, Clock as _, SegmentQuery, Store, StoreError, Vault, VaultError};
+use temoin_core::ports::{
+    CallQuery, CallRecord, Change, Clock as _, SegmentQuery, Store, StoreError, Vault, VaultError,
+};
 use temoin_core::segment::{Sealed, State};
 use temoin_core::{audit, decide, origin};
 
@@ -311,6 +313,7 @@ async fn calls(file: &Path, json: bool, args: CallsArgs) -> Outcome {
         };
     }
     let calls = store.calls(&query).await.map_err(unavailable)?;
+    let calls: Vec<CallRecord> = calls.into_iter().map(CallRecord::for_report).collect();
     if json {
         return print(&json!({ "calls": calls }));
     }
@@ -325,6 +328,7 @@ async fn story(file: &Path, json: bool, call: String) -> Outcome {
     let record = store.call(&id).await.map_err(unavailable)?;
     let record =
         record.ok_or_else(|| Failure::NotFound(format!("no call {id}; `temoin calls` lists them")))?;
+    let record = record.for_report();
     let segments = store.segments(SegmentQuery::Call(id.clone())).await.map_err(unavailable)?;
     let story = store.story(&id).await.map_err(unavailable)?;
     if json {

@@ -77,6 +77,7 @@ mod tests {
             talked: Some(started),
             ended: started.checked_add(SignedDuration::from_secs(30)).ok(),
             outcome: "recorded".into(),
+            private: false,
         }
     }
 

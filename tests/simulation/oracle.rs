@@ -122,7 +122,8 @@ impl Case<'_> {
                 if span.is_some_and(|(from, until)| self.ground.clock.was_nudged(from, until)) {
                     continue;
                 }
-                let story = told(self.journal.get(call).map_or(&[], Vec::as_slice), &truth_of(&self.book, call));
+                let story =
+                    told(self.journal.get(call).map_or(&[], Vec::as_slice), &truth_of(&self.book, call));
                 self.fault(format!("verify: {fault}\n{story}"));
             } else {
                 self.fault(format!("verify: {fault}"));

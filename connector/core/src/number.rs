@@ -39,6 +39,26 @@ pub fn reversed(number: &str) -> String {
     }
 }
 
+/// A number as reports on telephone use may show it: without its last four digits (CNIL, standard NS-47, kept as good
+/// practice). Of an address the user alone counts; one that has fewer is hidden whole.
+pub fn masked(number: &str) -> String {
+    let (user, rest) = match number.find('@') {
+        Some(at) => number.split_at(at),
+        None => (number, ""),
+    };
+    let counts = |c: &char| c.is_alphanumeric();
+    let shown = user.chars().filter(counts).count().saturating_sub(HIDDEN);
+    let mut seen = 0;
+    let hide = |c: char| {
+        seen += usize::from(counts(&c));
+        if counts(&c) && seen > shown { '*' } else { c }
+    };
+    user.chars().map(hide).collect::<String>() + rest
+}
+
+/// So many digits of a private number are not shown.
+const HIDDEN: usize = 4;
+
 /// More digits than any number has (ITU-T E.164 has 15, and prefixes come on top).
 pub const LONGEST: usize = 32;
 
@@ -94,6 +114,23 @@ mod tests {
             for typed in forms.into_iter().chain(["1234", "001234", "99001234"]) {
                 assert!(Tail::new(typed).finds(&reversed(stored)), "{typed} finds {stored}");
             }
+        }
+    }
+
+    #[test]
+    fn the_last_four_digits_are_hidden_however_it_is_written() {
+        for (number, shown) in [
+            ("+33199001234", "+3319900****"),
+            ("0199001234", "019900****"),
+            ("33 1 99 00 12 34", "33 1 99 00 ** **"),
+            ("sip:0199001234@192.0.2.9", "sip:019900****@192.0.2.9"),
+            ("12345", "1****"),
+            ("1234", "****"),
+            ("+12", "+**"),
+            ("jeanne", "je****"),
+            ("", ""),
+        ] {
+            assert_eq!(masked(number), shown);
         }
     }
 

@@ -15,6 +15,7 @@ use crate::command::{DriverError, Order, Reply};
 use crate::event::{Party, PbxEvent};
 use crate::id::{CallId, LegId, OrderNo, SegmentId};
 use crate::journal::{self, Link};
+use crate::number;
 use crate::register::{Consent, Entry, EntryId, NumberTag, State as Standing, Subject, Withdrawal};
 use crate::sampling::{self, Draw};
 use crate::segment::{Closing, Deadlines, Flag, Kept, Sealed, Segment, State};
@@ -163,6 +164,21 @@ pub struct CallRecord {
     pub ended: Option<Timestamp>,
     /// One word for a list: what came of it (`recorded`, or the reason why not).
     pub outcome: String,
+    /// Whether an agent declared it private, for all of it or for a part.
+    #[serde(default)]
+    pub private: bool,
+}
+
+impl CallRecord {
+    /// As a list or a report shows it: of a private call the number without its last four digits, whatever it is asked
+    /// for. The index keeps the whole one: what a law demands is recorded in a private call too, and who asks for it, or
+    /// objects, is found by his number.
+    pub fn for_report(mut self) -> Self {
+        if self.private {
+            self.number = self.number.as_deref().map(number::masked);
+        }
+        self
+    }
 }
 
 /// A segment in the index.

@@ -72,7 +72,9 @@ pub enum Breach {
     #[error("the journal does not tell that it was opened, closed and kept")]
     Untold,
     /// It was opened although nothing might be stored.
-    #[error("all {millis} ms were opened after {at}, when it was decided that nothing may be stored ({reason})")]
+    #[error(
+        "all {millis} ms were opened after {at}, when it was decided that nothing may be stored ({reason})"
+    )]
     NeverAllowed {
         /// When that was decided.
         at: Timestamp,
@@ -110,7 +112,9 @@ pub enum Breach {
         millis: u64,
     },
     /// The customer had not been told of a purpose.
-    #[error("all {millis} ms were opened at {at}, and nobody had been told of {purpose} (announcement-pending)")]
+    #[error(
+        "all {millis} ms were opened at {at}, and nobody had been told of {purpose} (announcement-pending)"
+    )]
     NotAnnounced {
         /// When it was opened.
         at: Timestamp,
@@ -266,7 +270,8 @@ impl<'s> Life<'s> {
     fn beginning(&self) -> Vec<Breach> {
         let (length, opened) = (self.note.millis, self.opened.1.at);
         let mut breaches = Vec::new();
-        if let Some((_, Entry { at, what: What::Decided { record: false, reasons, .. }, .. })) = self.decided {
+        if let Some((_, Entry { at, what: What::Decided { record: false, reasons, .. }, .. })) = self.decided
+        {
             let reason = words(reasons.values());
             breaches.push(Breach::NeverAllowed { at: *at, millis: length, reason });
         }
@@ -291,7 +296,8 @@ impl<'s> Life<'s> {
         let is_asked = |what: &What| {
             matches!(what, What::Arrived { direction: Direction::Inbound | Direction::Outbound, .. })
         };
-        let told = |what: &What| matches!(what, What::Announced { purposes, .. } if purposes.contains(purpose));
+        let told =
+            |what: &What| matches!(what, What::Announced { purposes, .. } if purposes.contains(purpose));
         !self.before.iter().any(|(_, entry)| is_asked(&entry.what))
             || self.before.iter().any(|(_, entry)| told(&entry.what))
     }

@@ -149,12 +149,12 @@ impl<'a> Pen<'a> {
     async fn put_call(&self, db: &mut SqliteConnection, record: &CallRecord) -> Result<(), Fault> {
         sqlx::query(
             "INSERT INTO calls \
-             (id, node, site, line, direction, number, number_end, queue, started, talked, ended, outcome) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             (id, node, site, line, direction, number, number_end, queue, started, talked, ended, outcome, private) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
              ON CONFLICT (id) DO UPDATE SET node = excluded.node, site = excluded.site, line = excluded.line, \
              direction = excluded.direction, number = excluded.number, number_end = excluded.number_end, \
              queue = excluded.queue, started = excluded.started, talked = excluded.talked, ended = excluded.ended, \
-             outcome = excluded.outcome",
+             outcome = excluded.outcome, private = excluded.private",
         )
         .bind(&record.id.0)
         .bind(self.node)
@@ -168,6 +168,7 @@ impl<'a> Pen<'a> {
         .bind(record.talked.map(micros))
         .bind(record.ended.map(micros))
         .bind(&record.outcome)
+        .bind(record.private)
         .execute(&mut *db)
         .await?;
         sqlx::query("DELETE FROM call_agents WHERE call = ?").bind(&record.id.0).execute(&mut *db).await?;

@@ -40,9 +40,10 @@ use crate::writer::{Task, Writer};
 
 /// Every migration ever shipped, oldest first. One that was applied somewhere is never edited: its checksum is in the
 /// database, and opening fails where they differ.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "index", include_str!("../../../migrations/0001_index.sql")),
     (2, "register", include_str!("../../../migrations/0002_register.sql")),
+    (3, "private", include_str!("../../../migrations/0003_private.sql")),
 ];
 
 /// How a store behaves.

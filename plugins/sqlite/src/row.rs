@@ -71,6 +71,7 @@ pub fn call(row: &SqliteRow) -> Result<CallRecord, Fault> {
         talked: maybe_instant(row, "talked")?,
         ended: maybe_instant(row, "ended")?,
         outcome: row.try_get("outcome")?,
+        private: row.try_get("private")?,
     })
 }
 

@@ -310,6 +310,7 @@ fn call(id: &str, n: i64) -> CallRecord {
         talked: None,
         ended: None,
         outcome: "talking".into(),
+        private: false,
     }
 }
 

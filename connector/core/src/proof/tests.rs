@@ -211,7 +211,8 @@ fn what_is_erased_is_neither_sound_nor_broken() {
     let told = represented(9_850);
     // All of it; its opening; the decision before it.
     for (gone, erased) in [(0..told.lines.len(), 99), (3..4, 4), (2..3, 3)] {
-        let lines: Vec<Line> = told.lines.iter().filter(|(line, _)| !in_range(*line, &gone)).cloned().collect();
+        let lines: Vec<Line> =
+            told.lines.iter().filter(|(line, _)| !in_range(*line, &gone)).cloned().collect();
         let judgement = judge(&lines, id(), erased);
         assert_eq!((judgement.breaches, judgement.unseen), (vec![], Some(Unseen::Erased)), "{gone:?}");
     }

@@ -159,6 +159,10 @@ impl Session {
     fn apply(&mut self, now: Timestamp, at: Timestamp, presser: &LegId, function: Function) {
         let rules = Arc::clone(&self.rules);
         let erases = self.talk.press(&rules.policy, &presser.0, function);
+        // Ended or not: a part of it was private, and so is whom it was with.
+        if function == Function::AgentPrivate && !std::mem::replace(&mut self.record.private, true) {
+            self.index();
+        }
         match function {
             Function::Object | Function::AgentObject => {
                 let by = if function == Function::Object { "customer" } else { "agent" };

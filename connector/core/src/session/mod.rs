@@ -212,6 +212,7 @@ impl Session {
             talked: None,
             ended: None,
             outcome: "in-hook".into(),
+            private: false,
         };
         let mut session = Self::new(now, record, arrival.leg, arrival.language, rules, seed);
         session.visits.insert(arrival.at);

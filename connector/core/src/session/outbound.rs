@@ -213,6 +213,7 @@ impl From<&Dialling> for crate::ports::CallRecord {
             talked: None,
             ended: None,
             outcome: String::new(),
+            private: false,
         }
     }
 }

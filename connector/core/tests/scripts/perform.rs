@@ -25,7 +25,8 @@ impl Stage {
                 Command::Journal(entry) => format!("journal: {}", words(&entry.what)),
                 Command::Index(record) => {
                     self.record = Some(record.clone());
-                    format!("index: {} with [{}]", record.outcome, record.agents.join(", "))
+                    let private = if record.private { ", private" } else { "" };
+                    format!("index: {} with [{}]{private}", record.outcome, record.agents.join(", "))
                 }
                 Command::Prove => {
                     self.unproven = self.locked;

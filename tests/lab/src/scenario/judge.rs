@@ -109,6 +109,7 @@ impl Judge<'_> {
     async fn look(&self, wanted: &[&Dial]) -> Result<std::collections::VecDeque<Value>, String> {
         let mut records = self.records().await?;
         let mut stories = std::collections::VecDeque::new();
+        let mut found = Vec::new();
         for dial in wanted {
             let number =
                 self.members.get(dial.by.as_str()).map(|member| member.number.as_str()).unwrap_or_default();
@@ -119,9 +120,11 @@ impl Judge<'_> {
                 true => since(record).is_some_and(|started| started >= dial.when),
                 false => record["number"] == number,
             };
-            let at = records.iter().position(is);
-            let record =
-                at.map(|at| records.remove(at)).ok_or_else(|| format!("no call of {} is known", dial.by))?;
+            let record = match records.iter().position(is) {
+                Some(at) => Some(records.remove(at)),
+                None => self.private(number, &mut found).await?,
+            };
+            let record = record.ok_or_else(|| format!("no call of {} is known", dial.by))?;
             if record["ended"].is_null() {
                 return Err(format!("the call of {} has not ended: {record}", dial.by));
             }
@@ -130,9 +133,31 @@ impl Judge<'_> {
             if let Some(segment) = segments(&story).iter().find(|segment| !rests(segment)) {
                 return Err(format!("a segment is still {}: {segment}", segment["state"]));
             }
+            let is_private = |line: &Value| line["entry"]["meaning"] == "agent_private";
+            let is_private = story["story"].as_array().is_some_and(|lines| lines.iter().any(is_private));
+            if is_private && (record["private"] != true || record["number"] == number) {
+                return Err(format!("the call of {} is private, and a list shows it so: {record}", dial.by));
+            }
             stories.push_back(story);
         }
         Ok(stories)
+    }
+
+    /// The oldest private call of a number that was not found before. It is found by the whole number, which the list then
+    /// shows without its end.
+    async fn private(&self, number: &str, found: &mut Vec<Value>) -> Result<Option<Value>, String> {
+        let Some(shown) = number.len().checked_sub(4).and_then(|end| number.get(..end)) else {
+            return Ok(None);
+        };
+        let calls = self.bench.cli.json(&["calls", "--limit", "100000", "--number", number]).await?;
+        let is = |record: &&Value| {
+            record["private"] == true
+                && record["number"] == format!("{shown}****")
+                && !found.contains(&record["id"])
+        };
+        let record = calls["calls"].as_array().and_then(|calls| calls.iter().rev().find(is)).cloned();
+        found.extend(record.iter().map(|record| record["id"].clone()));
+        Ok(record)
     }
 
     /// All calls of the index, oldest first.

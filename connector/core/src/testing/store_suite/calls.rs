@@ -13,6 +13,7 @@ pub async fn calls_are_new_or_changed(store: Index) {
     record.talked = Some(at(5));
     record.ended = Some(at(9));
     record.outcome = "recorded".into();
+    record.private = true;
     store.commit(vec![Change::Call(record.clone())]).await.expect("changed");
     assert_eq!(store.call(&record.id).await, Ok(Some(record.clone())));
     assert_eq!(store.calls(&CallQuery::default()).await.map(|calls| calls.len()), Ok(1));

@@ -94,6 +94,7 @@ fn call(id: &str, n: i64) -> CallRecord {
         talked: None,
         ended: None,
         outcome: "talking".into(),
+        private: false,
     }
 }
 
