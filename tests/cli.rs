@@ -316,12 +316,12 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 async fn until<T>(what: &str, mut seen: impl AsyncFnMut() -> Option<T>) -> T {
-    let limit = Instant::now() + Duration::from_secs(30);
+    let limit = Instant::now() + Duration::from_secs(120);
     loop {
         if let Some(seen) = seen().await {
             return seen;
         }
-        assert!(Instant::now() < limit, "not within 30 s: {what}");
+        assert!(Instant::now() < limit, "not within 120 s: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

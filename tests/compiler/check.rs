@@ -1,7 +1,6 @@
 //! `temoin check` as a compiler of policies: everything at once, in the order of the file, with the source.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -211,7 +210,6 @@ fn parents_in_a_circle_are_a_finding() {
 
 #[test]
 fn absurd_files_are_findings_and_never_a_fall() {
-    let begun = Instant::now();
     let keys: String = (0..200_000).map(|n| format!("k{n} = 1\n")).collect();
     let lines: String = (0..20_000).map(|n| format!("[lines.l{n}]\nnumbers = []\n")).collect();
     for (name, policy, code) in [
@@ -250,7 +248,6 @@ fn absurd_files_are_findings_and_never_a_fall() {
         assert!(told.out.chars().all(|c| c == '\n' || !c.is_control()), "{name}: control characters");
     }
     check([0xff, 0xfe, 0x00]).ends(2).says("policy.toml").says("UTF-8");
-    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
 }
 
 #[test]

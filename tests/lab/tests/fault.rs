@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// A proxy in front of a listener, and one connection through it: the client's end and the server's.
 async fn through() -> (FaultProxy, TcpListener, TcpStream, TcpStream) {
@@ -46,17 +46,17 @@ async fn forwards_both_ways_and_passes_on_the_end() {
 #[tokio::test]
 async fn delays_one_direction_and_keeps_the_order() {
     let (proxy, _server, mut client, mut server) = through().await;
-    proxy.delay(Direction::ToClient, Duration::from_secs(1));
+    proxy.delay(Direction::ToClient, Duration::from_secs(4));
     let asked = Instant::now();
     client.write_all(b"now").await.unwrap();
     read(&mut server, 3).await;
-    assert!(asked.elapsed() < Duration::from_millis(900), "the other direction is not delayed");
+    assert!(asked.elapsed() < Duration::from_secs(4), "the other direction is not delayed");
     server.write_all(b"late ").await.unwrap();
     assert!(silent(&mut client).await);
     proxy.heal();
     server.write_all(b"later").await.unwrap();
     assert_eq!(read(&mut client, 10).await, "late later");
-    assert!(asked.elapsed() >= Duration::from_secs(1));
+    assert!(asked.elapsed() >= Duration::from_secs(4));
 }
 
 #[tokio::test]
