@@ -100,7 +100,7 @@ fn text(report: &Report) -> String {
     ];
     let unseen = [
         (report.unseen.erased, "what decided over them was erased on its date"),
-        (report.unseen.clock_set, "the clock was set while they were recorded"),
+        (report.unseen.clock_set, "the clock was set while they were recorded, or before in their calls"),
         (report.unseen.no_start, "a law demanded them, and nobody saw them begin"),
     ];
     let unseen = unseen.iter().filter(|(count, _)| *count > 0);

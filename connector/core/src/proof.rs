@@ -14,8 +14,8 @@
 //! - `Announced`: what a purpose is recorded for was said before, in the order of the story.
 //! - `Closed.from` and the length in `Kept` give what is kept, to the whole millisecond below.
 //!
-//! A clock that was set between opening and end (`ClockSet` in the story) makes later instants say nothing: then only
-//! `Stopping` and `Closed` are looked at, and it is said. One set by less than half a second is noticed by nobody, and may
+//! A clock that was set (`ClockSet` in the story) makes later instants say nothing, as nobody knows whether the PBX's was set
+//! with it: then only `Stopping` and `Closed` are looked at, and it is said. One set by less than half a second is noticed by nobody, and may
 //! show here as a breach. What is left out: a file that lacks time in its middle holds later moments than its length tells;
 //! only its sound would.
 
@@ -130,7 +130,7 @@ pub enum Breach {
 pub enum Unseen {
     /// Lines of it were erased on their date, or may have been.
     Erased,
-    /// The clock was set while it was recorded.
+    /// The clock was set while it was recorded, or before in its call.
     ClockSet,
     /// A law demanded it and nobody knows when its audio began: it was kept whole.
     NoStart,
@@ -283,6 +283,7 @@ impl<'s> Life<'s> {
         }));
         if let Some(Span { from, until }) = self.span()
             && from < opened
+            && !clock_set(self.before)
         {
             let millis = millis(opened.min(until).duration_since(from));
             breaches.push(Breach::BeforeOpened { at: opened, millis });
@@ -302,9 +303,10 @@ impl<'s> Life<'s> {
             || self.before.iter().any(|(_, entry)| told(&entry.what))
     }
 
-    /// What is kept against all that ends it, the earliest of each kind; gives whether the clock was set meanwhile.
+    /// What is kept against all that ends it, the earliest of each kind; gives whether the clock was set, meanwhile or
+    /// before.
     fn hold(&self, breaches: &mut Vec<Breach>) -> bool {
-        let mut clock_set = false;
+        let mut clock_set = clock_set(self.before);
         let mut forbidden: Option<(Timestamp, String)> = None;
         let mut end = (self.end(self.closing.until, self.closing.cut_tail), self.closing.ending);
         for (_, entry) in self.during {
@@ -353,6 +355,10 @@ impl<'s> Life<'s> {
         let unwatched = self.note.flags.contains(&Flag::Unwatched);
         words(own.filter(|reason| !unwatched || GRAVE.contains(&reason.as_str())))
     }
+}
+
+fn clock_set(lines: &[Line]) -> bool {
+    lines.iter().any(|(_, entry)| matches!(entry.what, What::ClockSet { .. }))
 }
 
 /// Each once, in order of the alphabet.

@@ -242,6 +242,17 @@ fn a_clock_that_was_set_is_told_and_the_stop_still_holds() {
     assert_eq!(judgement.breaches, [breach]);
 }
 
+/// Only our clock was set, or the PBX's with it: nobody can say, so what was opened afterwards is not held against ours.
+#[test]
+fn after_a_clock_that_was_set_only_the_pbx_s_own_word_counts() {
+    let mut told = Told { from: Some(10_000 - 3_600_000), ..Told::new() };
+    told.lines.insert(2, (3, Entry { what: What::ClockSet { by_ms: 3_600_000 }, ..told.lines[0].1.clone() }));
+    told.decide(15_000, "agent-stop");
+    told.close(20_000 - 3_600_000, Ending::Paused, false);
+    let judgement = told.judged();
+    assert_eq!((judgement.breaches, judgement.unseen), (vec![], Some(Unseen::ClockSet)));
+}
+
 #[test]
 fn the_time_of_an_exempt_one_runs_from_the_first_sign_to_the_next_decision() {
     let told = represented(9_850);
