@@ -9,6 +9,12 @@ use std::time::{Duration, Instant};
 /// A machine that woke somebody so late stood still.
 pub(super) const STOOD_STILL: Duration = Duration::from_millis(250);
 
+/// A machine that did not stand still for so long has come to rest.
+const REST: Duration = Duration::from_secs(5);
+
+/// Nobody waits longer for it to come to rest.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// How long a watcher sleeps.
 const SLEEP: Duration = Duration::from_millis(10);
 
@@ -43,6 +49,15 @@ impl Stillness {
     pub(super) fn since(&self, from: Instant) -> Option<Duration> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.iter().filter(|(at, _)| *at >= from).map(|(_, late)| *late).max()
+    }
+
+    /// Waits until it has come to rest, if it does.
+    pub(super) async fn rest(&self) {
+        let begun = Instant::now();
+        let moves = || Instant::now().checked_sub(REST).is_some_and(|then| self.since(then).is_some());
+        while moves() && begun.elapsed() < PATIENCE {
+            tokio::time::sleep(SLEEP).await;
+        }
     }
 }
 

@@ -18,18 +18,21 @@ use super::judge::{CallSeen, judge};
 use super::sidecar::Sidecar;
 use super::site::{Site, write_wav};
 use super::stage::{Run, Stage, Stuck};
-use super::still::Stillness;
+use super::still::{STOOD_STILL, Stillness};
 
 /// So many benches are at work at once. More would be over sooner on two cores, and on a busy machine no PBX mixes whole.
 const BENCHES: u32 = 2;
 /// So many scenarios are played at once on one bench.
 const AT_ONCE: usize = 6;
+/// And so many when they are played again.
+const AGAIN_AT_ONCE: usize = 2;
 
 /// A machine that was late by so many milliseconds is told of.
 const TELLING: u128 = 100;
 
-/// What failed while the machine stood still is played again; so often all in all, and the last time counts.
-const TURNS: u32 = 3;
+/// What failed while the machine stood still is played again, on a machine that has come to rest and does nothing else; so
+/// often all in all, and the last time counts.
+const TURNS: u32 = 6;
 
 /// Scenarios, and all that they need.
 #[derive(Clone, Debug)]
@@ -143,18 +146,14 @@ impl Suite {
         for (name, scenarios) in benches {
             let (suite, places, reports) = (Arc::clone(&shared), Arc::clone(&places), reports.clone());
             let still = Arc::clone(&still);
-            tasks.spawn(async move {
-                let whole = scenarios.iter().any(|scenario| scenario.bench.whole_machine);
-                let wanted = if whole { BENCHES } else { 1 };
-                let _place = places.acquire_many_owned(wanted).await.ok()?;
-                suite.on_benches(&name, scenarios, &still, &reports).await
-            });
+            tasks.spawn(async move { suite.on_benches(&name, scenarios, &places, &still, &reports).await });
         }
         drop(reports);
         let mut all = Vec::new();
         while let Some(report) = told.recv().await {
             tell(&report);
             if report.void.is_none() {
+                all.retain(|before: &Report| before.name != report.name);
                 all.push(report);
             }
         }
@@ -165,48 +164,64 @@ impl Suite {
         (all, stays)
     }
 
-    /// On a bench; what was void there on another, and where the bench itself was, all of it.
+    /// On a bench; what was void there on another. All of it, where the bench itself was void or is to stay up.
     async fn on_benches(
         &self,
         name: &str,
         mut scenarios: Vec<Scenario>,
+        places: &Semaphore,
         still: &Stillness,
         reports: &mpsc::UnboundedSender<Report>,
     ) -> Option<Standing> {
-        // One that stays up cannot make room for another.
-        let turns = if self.stays.as_deref() == Some(name) { 1 } else { TURNS };
-        for turn in 1..=turns {
+        let whole = scenarios.iter().any(|scenario| scenario.bench.whole_machine);
+        let mut turn = 1;
+        loop {
+            let again = turn > 1;
+            let _places = places.acquire_many(if whole || again { BENCHES } else { 1 }).await.ok()?;
+            if again {
+                still.rest().await;
+            }
             let (held, mut coming) = mpsc::unbounded_channel::<Report>();
             let hold = async {
-                let (mut void, mut bench) = (BTreeSet::new(), false);
+                let mut void = BTreeSet::new();
                 while let Some(mut report) = coming.recv().await {
                     let from = Instant::now().checked_sub(report.took).unwrap_or_else(Instant::now);
-                    report.void = still.since(from).filter(|_| turn < turns && !report.is_well());
+                    report.void =
+                        still.since(from).max(Some(report.latest).filter(|late| *late >= STOOD_STILL));
+                    report.void = report.void.filter(|_| turn < TURNS && !report.is_well());
                     if report.void.is_some() {
-                        bench |= report.name == bench_name(name);
                         void.insert(report.name.clone());
                     }
                     let _ = reports.send(report);
                 }
-                (void, bench)
+                void
             };
             let play = async {
                 let held = held;
-                self.on_bench(name, scenarios.clone(), &held).await
+                let at_once = if again { AGAIN_AT_ONCE } else { AT_ONCE };
+                self.on_bench(name, scenarios.clone(), at_once, &held).await
             };
-            let (standing, (void, bench)) = tokio::join!(play, hold);
-            scenarios.retain(|scenario| bench || void.contains(&scenario.name));
-            if scenarios.is_empty() {
+            let (standing, void) = tokio::join!(play, hold);
+            if void.is_empty() {
+                if let Some(standing) = &standing {
+                    standing.bench.open_house();
+                }
                 return standing;
             }
+            let all = standing.is_some() || void.contains(&bench_name(name));
+            scenarios.retain(|scenario| all || void.contains(&scenario.name));
+            if let Some(standing) = standing {
+                standing.bench.end().await;
+            }
+            turn += 1;
         }
-        None
     }
 
     async fn on_bench(
         &self,
         name: &str,
         scenarios: Vec<Scenario>,
+        at_once: usize,
         reports: &mpsc::UnboundedSender<Report>,
     ) -> Option<Standing> {
         let begun = Instant::now();
@@ -227,12 +242,10 @@ impl Suite {
         match Bench::start(&scenarios, &self.site, &self.sidecar, folder.clone()).await {
             Ok(bench) => {
                 let bench = Arc::new(bench);
-                self.play_all(&bench, scenarios, reports).await;
+                self.play_all(&bench, scenarios, at_once, reports).await;
                 let mut wrong = bench.settle().await;
                 let stays = self.stays.as_deref() == Some(name);
-                if stays {
-                    bench.open_house();
-                } else {
+                if !stays {
                     wrong.extend(bench.end().await);
                 }
                 let _ = reports.send(report(wrong));
@@ -249,6 +262,7 @@ impl Suite {
         &self,
         bench: &Arc<Bench>,
         scenarios: Vec<Scenario>,
+        at_once: usize,
         reports: &mpsc::UnboundedSender<Report>,
     ) {
         let mut waiting: VecDeque<Scenario> = scenarios.into();
@@ -260,7 +274,7 @@ impl Suite {
             while let Some(scenario) = waiting.pop_front() {
                 let phones = scenario.extensions();
                 let free = busy.values().all(|used| used.is_disjoint(&phones));
-                let room = if scenario.alone { busy.is_empty() } else { !alone && busy.len() < AT_ONCE };
+                let room = if scenario.alone { busy.is_empty() } else { !alone && busy.len() < at_once };
                 if !(free && room) {
                     later.push_back(scenario);
                     continue;
