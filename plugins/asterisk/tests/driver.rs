@@ -28,10 +28,15 @@ struct Rig {
 }
 
 fn config(ami_port: u16, ari_port: u16) -> AsteriskConfig {
+    patient(ami_port, ari_port, "700ms")
+}
+
+/// So long for a connection; four times as long until the driver gives itself up for waiting.
+fn patient(ami_port: u16, ari_port: u16, connect: &str) -> AsteriskConfig {
     toml::from_str(&format!(
         r#"
         spool = "/var/spool/temoin"
-        deadlines = {{ order = "400ms", connect = "700ms" }}
+        deadlines = {{ order = "400ms", connect = "{connect}" }}
         ami = {{ user = "temoin", secret = "hush", port = {ami_port} }}
         ari = {{ url = "http://127.0.0.1:{ari_port}", user = "temoin", password = "hush" }}
         "#
@@ -163,7 +168,8 @@ async fn a_fault_that_waiting_does_not_mend_is_an_error_that_says_how() {
     ];
     for (state, how) in cases {
         let fake = Fake::start(state).await;
-        let error = Asterisk::connect(config(fake.ami_port, fake.ari_port)).await.err().expect(how);
+        let config = patient(fake.ami_port, fake.ari_port, "2s");
+        let error = Asterisk::connect(config).await.err().expect(how);
         assert!(error.to_string().contains(how), "{error}");
         assert!(!error.to_string().contains("hush"), "{error}");
     }

@@ -82,11 +82,13 @@ impl Call {
     }
 
     fn press(&mut self, channel: &str, digits: &str) {
-        for digit in digits.chars() {
-            let digit = digit.to_string();
-            let press =
-                [("Action", "PlayDTMF"), ("Channel", channel), ("Digit", &digit), ("Receive", "true")];
-            assert_eq!(self.ami.action(&press).field("Response"), "Success");
+        // In one breath: between two keys the PBX waits for a second only.
+        let digits: Vec<String> = digits.chars().map(String::from).collect();
+        let presses = digits.iter().map(|digit| {
+            [("Action", "PlayDTMF"), ("Channel", channel), ("Digit", digit), ("Receive", "true")]
+        });
+        for answer in self.ami.actions(presses) {
+            assert_eq!(answer.field("Response"), "Success");
         }
     }
 

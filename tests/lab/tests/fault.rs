@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A proxy in front of a listener, and one connection through it: the client's end and the server's.
 async fn through() -> (FaultProxy, TcpListener, TcpStream, TcpStream) {

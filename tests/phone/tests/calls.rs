@@ -7,7 +7,7 @@ use temoin_phone::{
     Answering, Call, CallOptions, Error, How, Phone, Side, State, Stream, Tone, Until, Voice, Way,
 };
 
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(60);
 const LOW: u32 = 600;
 const HIGH: u32 = 880;
 
@@ -76,8 +76,10 @@ async fn what_is_said_can_be_changed() {
     let (customer, agent) = phones().await;
     let (out, inbound) = talk(&customer, &agent).await;
     out.speak(Voice::Tone(Tone { hz: 1200, db: -20.0 }));
-    let since = inbound.wait_for(Until::Hears(1200), LIMIT).await.unwrap();
-    let db = inbound.ear().tone_db(1200, since, since + ms(100));
+    inbound.wait_for(Until::Hears(1200), LIMIT).await.unwrap();
+    let since = Instant::now();
+    inbound.wait_for(Until::Packets(inbound.ear().all_packets() + 10), LIMIT).await.unwrap();
+    let db = inbound.ear().tone_db(1200, since, Instant::now());
     assert!((db + 20.0).abs() < 1.5, "{db}");
     out.speak(Voice::Silence);
     inbound.wait_for(Until::Lacks(1200), LIMIT).await.unwrap();
@@ -226,6 +228,20 @@ async fn keys_of_both_kinds_arrive() {
     assert!(matches!(pressed, Err(Error::Unfit { .. })) && ended.is_ok(), "{pressed:?}");
 }
 
+/// Waits for these jumps, and no others.
+async fn jumps(call: &Call, wanted: &[(u16, bool)]) {
+    let begun = Instant::now();
+    loop {
+        let count = call.ear().all_packets();
+        call.wait_for(Until::Packets(count + 5), LIMIT).await.unwrap();
+        let seen: Vec<_> = call.ear().jumps().iter().map(|jump| (jump.to, jump.new_source)).collect();
+        if seen == wanted {
+            return;
+        }
+        assert!(wanted.starts_with(&seen) && begun.elapsed() < LIMIT, "{seen:?} instead of {wanted:?}");
+    }
+}
+
 #[tokio::test]
 async fn rtp_begins_and_jumps_where_told() {
     let (customer, agent) = phones().await;
@@ -238,12 +254,9 @@ async fn rtp_begins_and_jumps_where_told() {
     assert_eq!(before.ssrc, 0xfeed);
     assert!(before.sequence < 1000, "wrapped: {before:?}");
     out.go_on_at(Stream { sequence: 100, ..before });
-    let count = inbound.ear().all_packets();
-    inbound.wait_for(Until::Packets(count + 5), LIMIT).await.unwrap();
+    jumps(&inbound, &[(100, false)]).await;
     out.go_on_at(Stream { ssrc: 0xbeef, sequence: 40_000, timestamp: 0 });
-    inbound.wait_for(Until::Packets(count + 20), LIMIT).await.unwrap();
-    let jumps: Vec<_> = inbound.ear().jumps().iter().map(|j| (j.to, j.new_source)).collect();
-    assert_eq!(jumps, [(100, false), (40_000, true)]);
+    jumps(&inbound, &[(100, false), (40_000, true)]).await;
 }
 
 #[tokio::test]

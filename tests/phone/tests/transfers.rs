@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use temoin_phone::{Answering, Call, CallOptions, Error, How, Phone, Side, State, Tone, Until};
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 
 async fn phone(name: &str, hz: u32) -> Phone {
     let phone = Phone::bind(Ipv4Addr::LOCALHOST, name).await.unwrap();

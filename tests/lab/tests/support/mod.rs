@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use temoin_lab::{ADMIN_SECRET, ARI_SECRET, Lab};
 
-pub const LIMIT: Duration = Duration::from_secs(15);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// One AMI message; keys may repeat.
 #[derive(Clone)]
@@ -56,15 +56,36 @@ impl Ami {
 
     /// Sends an action and returns its response.
     pub fn action(&mut self, fields: &[(&str, &str)]) -> Message {
-        let text: String = fields.iter().map(|(key, value)| format!("{key}: {value}\r\n")).collect();
-        self.actions += 1;
-        let id = format!("lab-{}", self.actions);
-        self.reader.get_mut().write_all(format!("{text}ActionID: {id}\r\n\r\n").as_bytes()).unwrap();
+        let [answer] = self.actions([fields]).try_into().expect("one answer to one action");
+        answer
+    }
+
+    /// Sends actions without a wait between them; their responses.
+    pub fn actions<'a>(
+        &mut self,
+        actions: impl IntoIterator<Item = impl AsRef<[(&'a str, &'a str)]>>,
+    ) -> Vec<Message> {
+        let (mut text, mut ids) = (String::new(), Vec::new());
+        for action in actions {
+            self.actions += 1;
+            let id = format!("lab-{}", self.actions);
+            let fields: String =
+                action.as_ref().iter().map(|(key, value)| format!("{key}: {value}\r\n")).collect();
+            text += &format!("{fields}ActionID: {id}\r\n\r\n");
+            ids.push(id);
+        }
+        self.reader.get_mut().write_all(text.as_bytes()).unwrap();
+        ids.iter()
+            .map(|id| self.answer(id).unwrap_or_else(|| panic!("no answer to one of: {text}")))
+            .collect()
+    }
+
+    fn answer(&mut self, id: &str) -> Option<Message> {
         let deadline = Instant::now() + LIMIT;
         loop {
-            let message = self.message(deadline).unwrap_or_else(|| panic!("no answer to {fields:?}"));
+            let message = self.message(deadline)?;
             if message.field("ActionID") == id && !message.field("Response").is_empty() {
-                return message;
+                return Some(message);
             }
             self.seen.push(message);
         }
