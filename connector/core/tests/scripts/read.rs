@@ -102,7 +102,14 @@ impl Stage {
             }
             ["apart"] => CallEvent::Parties { parties: Vec::new(), at },
             ["the", "link", "is", "lost"] => CallEvent::LinkLost { since: at },
+            ["it", "is", "told", "that", "the", "link", "is", "lost", "since", time] => {
+                CallEvent::LinkLost { since: self.seconds(time) }
+            }
             ["the", "link", "is", "back"] => CallEvent::LinkBack,
+            ["the", "clock", "is", "set", "by", seconds] => return self.set_clock(seconds),
+            ["a", "disk", "has", "little", "room"] => room(true, false),
+            ["a", "disk", "is", "full"] => room(true, true),
+            ["there", "is", "room"] => room(false, false),
             ["noted", keys @ ..] => {
                 let notes: Vec<String> = keys.iter().map(|keys| self.note(keys)).collect();
                 CallEvent::Noted { keys: Some(notes.join(" ")) }
@@ -114,6 +121,13 @@ impl Stage {
             _ => panic!("cannot read `{line}`"),
         };
         self.step(event);
+    }
+
+    /// From now on the times of the story are those of the new clock.
+    fn set_clock(&mut self, seconds: &str) {
+        let by = self.seconds(seconds).duration_since(self.start);
+        self.now += by;
+        self.step(CallEvent::ClockSet { by });
     }
 
     pub(super) fn time_of(&self, line: &str) -> Option<Timestamp> {
@@ -226,6 +240,10 @@ impl Stage {
         self.session = Some(session);
         self.perform(commands);
     }
+}
+
+fn room(lacks: bool, full: bool) -> CallEvent {
+    CallEvent::Room { lacks: lacks.then(|| "the spool".into()), full }
 }
 
 fn outcome(how: &str) -> Playback {
