@@ -124,6 +124,18 @@ fn a_minimum_that_ends_with_the_maximum_is_the_reason() {
     assert_eq!(of_proof.because.delete_by, of_proof.because.not_before);
 }
 
+/// One that ends before leaves the end to the maximum: each date has a rule of its own.
+#[test]
+fn a_minimum_before_the_maximum_is_the_reason_of_its_own_date() {
+    let policy = Law { trade: "retention = { min = \"20 days\" }", ..BARE }.policy();
+    let fate = kept(&[proof()], &policy, &History::default());
+    let of_proof = &fate.purposes[&proof()];
+    assert!(of_proof.dates.not_before < of_proof.dates.delete_by);
+    let (minimum, maximum) = (&of_proof.because.not_before, &of_proof.because.delete_by);
+    assert_eq!((minimum.len(), maximum.len()), (1, 1));
+    assert_ne!(minimum, maximum);
+}
+
 /// A shorter maximum makes a recording due at the change. Whoever asks for erasure on that day moves that no further
 /// back, or a hold that began before the change would find nothing.
 #[test]
