@@ -153,7 +153,8 @@ impl Suite {
         while let Some(report) = told.recv().await {
             tell(&report);
             if report.void.is_none() {
-                all.retain(|before: &Report| before.name != report.name);
+                // What failed once, and was not void, has failed.
+                all.retain(|before: &Report| before.name != report.name || !before.is_well());
                 all.push(report);
             }
         }
