@@ -1,7 +1,7 @@
 //! A TCP proxy on loopback that misbehaves on command.
 //!
 //! Stands between a client and its server. Unasked, it forwards; at run time it can delay either direction, swallow it
-//! (the half-open connection of a pulled cable), split it into pieces, cut what is connected, and refuse what would
+//! (the half-open connection of a pulled cable), split it into pieces, reset what is connected, and refuse what would
 //! connect. Order within a direction is kept, whatever the delays.
 //!
 //! Left out: loss and reordering, which TCP does not show to programs.
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -100,7 +100,7 @@ impl FaultProxy {
         self.faults.send_modify(|faults| faults.refuse = refuse);
     }
 
-    /// Closes every connection, both sides; bytes under way are lost. New ones are taken.
+    /// Resets every connection (RST), both sides; bytes under way are lost. New ones are taken.
     pub fn cut(&self) {
         self.faults.send_modify(|faults| faults.era += 1);
     }
@@ -181,37 +181,37 @@ impl Drop for Alive {
 
 /// Forwards until both sides have closed, or it is cut, or the proxy is gone.
 async fn connection(
-    client: TcpStream,
+    mut client: TcpStream,
     target: SocketAddr,
     mut faults: watch::Receiver<Faults>,
     _alive: Alive,
-) {
+) -> io::Result<()> {
     let era = faults.borrow().era;
-    let forwarding = forward(client, target, faults.clone());
-    tokio::select! {
-        _ = forwarding => {}
-        _ = faults.wait_for(|faults| faults.era != era) => {}
-    }
-}
-
-async fn forward(client: TcpStream, target: SocketAddr, faults: watch::Receiver<Faults>) -> io::Result<()> {
-    let server = TcpStream::connect(target).await?;
+    let mut server = TcpStream::connect(target).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
-    let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
-    tokio::join!(
-        one_way(Direction::ToTarget, from_client, to_server, faults.clone()),
-        one_way(Direction::ToClient, from_server, to_client, faults),
-    );
-    Ok(())
+    let (from_client, to_client) = client.split();
+    let (from_server, to_server) = server.split();
+    let now = faults.clone();
+    let forwarding = async {
+        tokio::join!(
+            one_way(Direction::ToTarget, from_client, to_server, now.clone()),
+            one_way(Direction::ToClient, from_server, to_client, now.clone()),
+        )
+    };
+    tokio::select! {
+        _ = forwarding => return Ok(()),
+        _ = faults.wait_for(|faults| faults.era != era) => {}
+    }
+    client.set_zero_linger()?;
+    server.set_zero_linger()
 }
 
 /// Reads as fast as it can and hands on when it is due; ends with the stream, closing the other side's.
 async fn one_way(
     direction: Direction,
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
     mut faults: watch::Receiver<Faults>,
 ) {
     let (queue, mut due) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
